@@ -1,0 +1,19 @@
+// Package penstock meters work into a service: supervised flow control, on actors addressed by ID.
+//
+// This package is the front door: a [System] and its life. What it meters with are the packages beside it, each a set
+// of supervised actors that are started on demand and put away when idle:
+//
+//   - actors/bucket: whose turn is it, at this user's rate
+//
+// and httplimit puts buckets in front of HTTP clients and servers. Below them, for rooms of your own: supervisor (the
+// tree of actors), registry (IDs and their entries) and limit (pure regulators).
+//
+//	sys, err := penstock.New()
+//	…
+//	defer sys.Close(ctx)
+//	api, err := bucket.NewFamily(sys, "api", bucket.Config{
+//		Limits: []limit.Limit{{Events: 10, Per: 6 * time.Second}},
+//	})
+//	…
+//	reply, err := bucket.Do(ctx, api.Bucket(userID), bucket.Request{}, call)
+package penstock
