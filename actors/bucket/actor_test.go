@@ -1,0 +1,467 @@
+package bucket
+
+import (
+	"context"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/limit"
+)
+
+// storm is random demand at one bucket: callers of all urgencies that come, wait, give up and pass at once, with
+// whatever else the test does to the bucket meanwhile.
+type storm struct {
+	seed    uint64
+	calls   int
+	meddle  func(rng *rand.Rand, f *Family) // now and then
+	gap     time.Duration                   // the longest between two calls
+	costs   []int
+	ledger  ledger
+	callers callers
+}
+
+func (s *storm) run(t *testing.T, f *Family) {
+	rng := rand.New(rand.NewPCG(s.seed, 1))
+	for i := range s.calls {
+		b := f.Bucket("user")
+		r := Request{Nice: rng.IntN(40) - 20, Cost: s.costs[rng.IntN(len(s.costs))]}
+		switch rng.IntN(10) {
+		case 0:
+			if b.TryAcquire(r).Allowed {
+				s.ledger.add(ledgerEntry{at: time.Now(), cost: r.Cost, nice: r.Nice, label: i})
+			}
+		default:
+			patience := time.Hour
+			if rng.IntN(4) == 0 {
+				patience = time.Duration(rng.IntN(10_000)) * time.Millisecond
+			}
+			s.callers.call(func() error {
+				ctx, cancel := context.WithTimeout(context.Background(), patience)
+				defer cancel()
+				_, err := b.Acquire(ctx, r)
+				if err == nil {
+					s.ledger.add(ledgerEntry{at: time.Now(), cost: r.Cost, nice: r.Nice, label: i})
+				}
+				return err
+			})
+		}
+		if s.meddle != nil && rng.IntN(8) == 0 {
+			s.meddle(rng, f)
+		}
+		time.Sleep(time.Duration(rng.Int64N(int64(s.gap))))
+	}
+	s.callers.wg.Wait()
+}
+
+// storms runs storms of many seeds, each in a bubble, and checks what must hold for every one of them.
+func storms(t *testing.T, cfg Config, meddle func(*rand.Rand, *Family), check func(t *testing.T, s *storm, f *Family), opts ...penstock.Option) {
+	seeds := uint64(20)
+	if testing.Short() {
+		seeds = 5
+	}
+	for seed := range seeds {
+		bubble(t, func(t *testing.T) {
+			s := &storm{seed: seed, calls: 150, meddle: meddle, gap: 400 * time.Millisecond, costs: []int{1, 1, 1, 2, 5}}
+			if cfg.Idle > 0 {
+				s.gap = 6 * time.Second // let it be idle now and then
+			}
+			f := newFamily(t, cfg, opts...)
+			s.run(t, f)
+			per := cfg.Limits[0].Per
+			if worst := s.ledger.worst(per); worst > cfg.Limits[0].Events {
+				t.Errorf("seed %d: a window of %v holds %d", seed, per, worst)
+			}
+			if len(s.callers.strange) > 0 {
+				t.Errorf("seed %d: %v", seed, s.callers.strange)
+			}
+			if n := f.Info().Waiting; n != 0 {
+				t.Errorf("seed %d: %d still wait", seed, n)
+			}
+			if check != nil {
+				check(t, s, f)
+			}
+		})
+	}
+}
+
+func TestG1_NoWindowAboveTheLimit(t *testing.T) {
+	storms(t, Config{Limits: []limit.Limit{tenIn6s}}, nil, nil)
+}
+
+func TestG1_NoWindowAboveTheLimitWithHeadroomAndAgeing(t *testing.T) {
+	cfg := Tornex()
+	cfg.Aging = time.Second
+	storms(t, cfg, nil, nil)
+}
+
+func TestG1_OneSeedGivesOneTrace(t *testing.T) {
+	trace := func() (labels []int) {
+		bubble(t, func(t *testing.T) {
+			s := &storm{seed: 7, calls: 100, gap: time.Second, costs: []int{1, 3}}
+			f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}}, deterministic())
+			s.run(t, f)
+			labels = s.ledger.labels()
+		})
+		return labels
+	}
+	first := trace()
+	require.NotEmpty(t, first)
+	assert.Equal(t, first, trace())
+}
+
+func TestG2_ARestartNeverRefills(t *testing.T) {
+	crashes := 0
+	meddle := func(rng *rand.Rand, f *Family) {
+		for range rng.IntN(3) {
+			crashes++
+			crash(f, "user")
+		}
+	}
+	storms(t, Config{Limits: []limit.Limit{tenIn6s}}, meddle, nil)
+	assert.NotZero(t, crashes)
+}
+
+func TestG2_BeingGivenUpNeverRefills(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
+		b := f.Bucket("user")
+		for range 10 {
+			require.True(t, b.TryAcquire(Request{}).Allowed)
+		}
+		var c callers
+		c.call(func() error { _, err := b.Acquire(context.Background(), Request{}); return err })
+		synctest.Wait()
+		for range 6 {
+			crash(f, "user")
+		}
+		c.wg.Wait()
+		assert.Equal(t, map[string]int{"given up": 1}, c.ends)
+
+		assert.False(t, b.TryAcquire(Request{}).Allowed, "the window is as full as before")
+		start := time.Now()
+		_, err := b.Acquire(context.Background(), Request{})
+		require.NoError(t, err, "the next use starts the actor again")
+		assert.Less(t, time.Since(start), 6*time.Second)
+	})
+}
+
+func TestG2_PuttingAwayNeverRefills(t *testing.T) {
+	cfg := Config{Limits: []limit.Limit{tenIn6s}, Idle: 500 * time.Millisecond}
+	meddle := func(rng *rand.Rand, _ *Family) { time.Sleep(time.Duration(rng.IntN(13_000)) * time.Millisecond) }
+	storms(t, cfg, meddle, func(t *testing.T, _ *storm, f *Family) {
+		assert.Greater(t, passivations(f), uint64(0))
+	})
+}
+
+func passivations(f *Family) uint64 {
+	return f.sys.Info().Tree.Passivated
+}
+
+func TestG3_GivingUpCostsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
+		b := f.Bucket("user")
+		for range 10 {
+			require.True(t, b.TryAcquire(Request{}).Allowed)
+		}
+		var impatient, patient callers
+		for i := range 100 { // they all come first, and give up at every moment until and at their turn
+			ctx := within(t, time.Duration(i+1)*60*time.Millisecond)
+			impatient.call(func() error { _, err := b.Acquire(ctx, Request{Nice: -10}); return err })
+		}
+		synctest.Wait()
+		start := time.Now()
+		for range 10 {
+			patient.call(func() error { _, err := b.Acquire(context.Background(), Request{}); return err })
+		}
+		patient.wg.Wait()
+		assert.Equal(t, 10, patient.ends["granted"])
+		assert.Equal(t, 6*time.Second, time.Since(start), "those who gave up have spent nothing")
+		impatient.wg.Wait()
+		assert.Equal(t, 100, impatient.ends["gave up"])
+	})
+}
+
+// TestG3_AGrantThatComesTooLateIsGivenBack has the context end and the turn come at the same instant, many times.
+func TestG3_AGrantThatComesTooLateIsGivenBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Second}}})
+		b := f.Bucket("user")
+		var l ledger
+		gaveUp := 0
+		for range 200 {
+			_, err := b.Acquire(within(t, time.Second), Request{})
+			if err == nil {
+				l.add(ledgerEntry{at: time.Now(), cost: 1})
+			} else {
+				gaveUp++
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				assert.Zero(t, b.Info().Limits[0].Used, "what was granted to nobody does not count")
+			}
+		}
+		assert.Equal(t, 1, l.worst(time.Second))
+		t.Logf("%d gave up at the very moment of their turn", gaveUp)
+	})
+}
+
+// TestG3_AGrantThatCrossesWithGivingUpIsGivenBack has callers give up after they were granted and before they know.
+func TestG3_AGrantThatCrossesWithGivingUpIsGivenBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{{Name: "api", Events: 1, Per: time.Hour}}}, deterministic())
+		gaveUp := 0
+		for range 500 {
+			b := f.Bucket("user")
+			first, err := b.Acquire(context.Background(), Request{})
+			require.NoError(t, err)
+			ctx, cancel := context.WithCancel(context.Background())
+			var second Permit
+			var c callers
+			c.call(func() (err error) { second, err = b.Acquire(ctx, Request{}); return err })
+			synctest.Wait()
+			first.Settle(map[string]int{"api": 0}) // gives the second its turn, on this goroutine
+			cancel()
+			c.wg.Wait()
+			if c.ends["gave up"] == 1 {
+				gaveUp++
+				require.Zero(t, b.Info().Limits[0].Used, "granted to a caller who had given up")
+			}
+			second.Settle(map[string]int{"api": 0})
+		}
+		t.Logf("%d of 500 gave up between their grant and hearing of it", gaveUp)
+	})
+}
+
+func TestG3_AnAbandonedHeadIsNotCharged(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
+		e, err := f.children.Get("user")
+		require.NoError(t, err)
+		w, g := newWaiter(), &e.Value
+		w.entry = e
+		require.True(t, w.decide(abandoned)) // and the word of it has not reached the actor
+		g.mu.Lock()
+		g.state.admit(time.Now(), 0, &g.state.rules.one, &w.ticket)
+		g.state.join(&w.ticket)
+		g.mu.Unlock()
+		f.crowd.enter()
+		f.children.Send(e, wake{})
+		synctest.Wait()
+		assert.Zero(t, f.Bucket("user").Info().Limits[0].Used)
+		assert.Zero(t, f.Info().Waiting)
+	})
+}
+
+func TestG4_EveryoneIsAnswered(t *testing.T) {
+	meddle := func(rng *rand.Rand, f *Family) {
+		switch rng.IntN(5) {
+		case 0:
+			crash(f, "user")
+		case 1:
+			f.Bucket("user").Throttle(time.Now().Add(time.Duration(rng.IntN(5000)) * time.Millisecond))
+		case 2:
+			f.Throttle(time.Now().Add(time.Duration(rng.IntN(5000)) * time.Millisecond))
+		case 3:
+			_ = f.SetLimits(limit.Limit{Name: "api", Events: 5 + rng.IntN(6), Per: 6 * time.Second})
+		case 4:
+			time.Sleep(15 * time.Second)
+		}
+	}
+	cfg := Config{Limits: []limit.Limit{tenIn6s}, Idle: time.Second, MaxWaiting: 20}
+	storms(t, cfg, meddle, nil)
+	storms(t, cfg, meddle, nil, deterministic())
+}
+
+func TestG4_CloseAnswersEveryone(t *testing.T) {
+	for _, patience := range []time.Duration{0, time.Second, 7 * time.Second, time.Hour} {
+		bubble(t, func(t *testing.T) {
+			f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
+			var c callers
+			for _, id := range ids(5) {
+				for range 40 {
+					c.call(func() error { _, err := f.Bucket(id).Acquire(context.Background(), Request{}); return err })
+				}
+			}
+			synctest.Wait()
+			err := f.Close(within(t, patience))
+			c.wg.Wait()
+			assert.Equal(t, 200, c.total())
+			switch patience {
+			case time.Hour:
+				assert.NoError(t, err)
+				assert.Equal(t, 200, c.ends["granted"])
+			case 7 * time.Second:
+				assert.Equal(t, 100, c.ends["granted"])
+				fallthrough
+			default:
+				assert.ErrorContains(t, err, "turned away")
+				assert.Equal(t, 200-c.ends["granted"], c.ends["closed"])
+			}
+		})
+	}
+}
+
+func TestG5_WaitingIsBoundedAndRefusedAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}, MaxWaiting: 100})
+		b := f.Bucket("user")
+		var c callers
+		start := time.Now()
+		for range 1100 { // ten times what may wait
+			c.call(func() error { _, err := b.Acquire(context.Background(), Request{}); return err })
+		}
+		synctest.Wait()
+		assert.Equal(t, 990, c.ends["full"])
+		assert.Zero(t, time.Since(start), "at once")
+		assert.Equal(t, 100, b.Info().Waiting)
+
+		_, err := b.Acquire(context.Background(), Request{})
+		var full *FullError
+		require.ErrorAs(t, err, &full)
+		assert.Equal(t, FullError{Family: "test", ID: "user", Waiting: 100, Limit: "api", RetryAfter: 6 * time.Second}, *full)
+		c.wg.Wait()
+		assert.Equal(t, 110, c.ends["granted"])
+	})
+}
+
+func TestG5_TheHeapStaysFlatUnderOverload(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs a longer overload")
+	}
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 10, Per: time.Second}}, MaxWaiting: 100, Idle: time.Second})
+		heap := func() uint64 {
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return m.HeapAlloc
+		}
+		overload := func(seconds int) {
+			for range seconds * 10 {
+				var c callers
+				for range 100 { // ten times what the limit lets through
+					c.call(func() error {
+						ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+						defer cancel()
+						_, err := f.Bucket("user").Acquire(ctx, Request{})
+						return err
+					})
+				}
+				time.Sleep(100 * time.Millisecond)
+				c.wg.Wait()
+			}
+		}
+		overload(5)
+		before := heap()
+		overload(30)
+		after := heap()
+		assert.Less(t, after, before+before/5+1<<20)
+	})
+}
+
+func TestG6_CloseLeavesNothing(t *testing.T) { // a goroutine or timer left behind fails the bubble
+	bubble(t, func(t *testing.T) {
+		sys, err := penstock.New()
+		require.NoError(t, err)
+		require.NoError(t, sys.Close(context.Background()), "before any use")
+
+		sys, err = penstock.New()
+		require.NoError(t, err)
+		f, err := NewFamily(sys, "test", Config{Limits: []limit.Limit{tenIn6s}})
+		require.NoError(t, err)
+		var c callers
+		for _, id := range ids(50) {
+			for range 15 {
+				c.call(func() error { _, err := f.Bucket(id).Acquire(context.Background(), Request{}); return err })
+			}
+		}
+		synctest.Wait()
+		for range 3 { // under load, several times at once
+			c.call(func() error { return sys.Close(within(t, time.Second)) })
+		}
+		c.wg.Wait()
+		assert.Zero(t, f.Len())
+		_, err = f.Bucket("user-0").Acquire(context.Background(), Request{})
+		assert.ErrorIs(t, err, penstock.ErrClosed)
+		assert.ErrorIs(t, f.Bucket("new").TryAcquire(Request{}).Err, penstock.ErrClosed)
+		assert.Error(t, sys.Close(context.Background()), "the answer of the first Close")
+		_, err = NewFamily(sys, "late", Config{Limits: []limit.Limit{tenIn6s}})
+		assert.ErrorIs(t, err, penstock.ErrClosed)
+	})
+}
+
+func TestG6_NoTimerOutlivesItsActor(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Hour}}})
+		var c callers
+		for range 2 {
+			c.call(func() error { _, err := f.Bucket("user").Acquire(context.Background(), Request{}); return err })
+		}
+		synctest.Wait()
+		e, ok := f.children.Lookup("user")
+		require.True(t, ok)
+		require.Error(t, f.Close(within(t, time.Second)))
+		c.wg.Wait()
+		used := e.LastUsed()
+		time.Sleep(2 * time.Hour)
+		assert.Equal(t, used, e.LastUsed(), "something was sent to the bucket after it was closed")
+	})
+}
+
+func TestG7_OrderThroughTheActor(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Second}}})
+		b := f.Bucket("user")
+		var c callers
+		var l ledger
+		for i, nice := range []int{5, 5, -3, 0, 5, -3, -20, 19} {
+			c.call(func() error {
+				_, err := b.Acquire(context.Background(), Request{Nice: nice})
+				l.add(ledgerEntry{at: time.Now(), label: i})
+				return err
+			})
+			synctest.Wait() // one after the other
+		}
+		c.wg.Wait()
+		assert.Equal(t, []int{0, 6, 2, 5, 3, 1, 4, 7}, l.labels())
+	})
+}
+
+func TestG7_AnUrgentTryIsNotHeldUpByABacklog(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Tornex())
+		b := f.Bucket("user")
+		var c callers
+		for range 5 {
+			c.call(func() error { _, err := b.Acquire(context.Background(), Request{Nice: 10}); return err })
+		}
+		synctest.Wait()
+		require.Equal(t, 5, b.Info().Waiting)
+		assert.True(t, b.TryAcquire(Request{Nice: -10}).Allowed)
+		assert.False(t, b.TryAcquire(Request{Nice: 10}).Allowed)
+		c.wg.Wait()
+	})
+}
+
+func TestAPanicIsNotTheCallersWhoWait(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
+		b := f.Bucket("user")
+		var c callers
+		for range 30 {
+			c.call(func() error { _, err := b.Acquire(context.Background(), Request{}); return err })
+		}
+		synctest.Wait()
+		crash(f, "user")
+		crash(f, "user")
+		c.wg.Wait()
+		assert.Equal(t, 30, c.ends["granted"], "they waited through it: %v", c.strange)
+		assert.EqualValues(t, 2, f.sys.Info().Tree.Restarted)
+	})
+}

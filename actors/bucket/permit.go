@@ -1,0 +1,64 @@
+package bucket
+
+import (
+	"time"
+
+	"github.com/penstock-go/penstock/limit"
+)
+
+// Permit is a request's turn. It need not be given back: what it cost comes back with time.
+type Permit struct {
+	entry *entry
+	rules *rules    // whose limits costs are of
+	at    time.Time // when it was taken
+	costs limit.Costs
+}
+
+// At is the moment at which the permit was granted, and from which on it counts. It is zero for a Permit that was not.
+func (p Permit) At() time.Time { return p.at }
+
+// Settle corrects the costs of the limits it names from what was estimated to what the request really took: with less,
+// the difference is given back as far as it still counts; with more, it is taken now, and may be a debt that is worked
+// off before anything else passes. Names of no limit are ignored and negative costs taken as 0. Settle a permit once.
+func (p Permit) Settle(actual map[string]int) {
+	if p.entry == nil || len(actual) == 0 {
+		return
+	}
+	b := &p.entry.Value.handle
+	for {
+		rules, e, err := b.live()
+		if err != nil {
+			return // closed: nobody counts any more
+		}
+		if p.settleAt(e, rules, actual) {
+			return
+		}
+		b.lose(e)
+	}
+}
+
+func (p *Permit) settleAt(e *entry, r *rules, actual map[string]int) bool {
+	g := &e.Value
+	now, ok := g.enter(r)
+	if !ok {
+		return false
+	}
+	var more, less limit.Costs
+	for name, n := range actual {
+		charged, current := p.rules.plan.Index(name), g.state.rules.plan.Index(name)
+		if charged < 0 || current < 0 {
+			continue
+		}
+		n := int32(clampCost(max(n, 0)))
+		more[current] = max(0, n-p.costs[charged])
+		less[current] = max(0, p.costs[charged]-n)
+	}
+	g.state.limits.Charge(now, &more)
+	g.state.limits.Refund(now, p.at, &less)
+	waiting := g.state.waiting() > 0
+	g.mu.Unlock()
+	if waiting {
+		g.handle.family.children.Send(e, wake{})
+	}
+	return true
+}

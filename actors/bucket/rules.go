@@ -1,0 +1,173 @@
+package bucket
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/limit"
+)
+
+// rules is a family's configuration, compiled. It is immutable: a change of limits, a throttle of the family and its
+// closing each make a new version, which every bucket adopts when it is next used. So the way through a gate compares
+// one pointer to learn of all three.
+type rules struct {
+	version  uint64
+	plan     *limit.Plan
+	names    []string     // of the limits
+	one      limit.Costs  // of the zero Request
+	full     limit.Costs  // ceiling without head-room
+	classes  []classRules // in order of falling urgency; empty: no head-room
+	lift     time.Duration
+	aging    time.Duration
+	grain    time.Duration // how far behind a bucket's note of its last use may be
+	wall     bool          // a limit needs the wall clock
+	fast     bool          // the fast way through a gate may be tried: no wall clock needed, not closed
+	epoch    time.Time     // the plan's, which never changes; ranks count from it too
+	throttle time.Time     // of the whole family; zero: none
+	// forgotten is, for limits whose window got longer than Idle, when buckets that were put away before may at the latest
+	// have used them up. Who comes back, or is new, is taken for one of those.
+	forgotten map[string]time.Time
+	refusal   error // why nothing is let in any more; nil: it is
+}
+
+type classRules struct {
+	maxNice int
+	ceiling limit.Costs
+}
+
+func newRules(c Config, plan *limit.Plan) *rules {
+	r := &rules{lift: c.Headroom.Lift, aging: c.Aging, grain: c.Idle / 16, epoch: plan.Epoch()}
+	return r.withPlan(plan, c.Headroom)
+}
+
+// withPlan sets the plan and all that follows from it.
+func (r *rules) withPlan(plan *limit.Plan, h Headroom) *rules {
+	r.plan, r.one, r.full = plan, plan.Costs(1), plan.Capacity()
+	r.wall = plan.WallClock()
+	r.fast = !r.wall
+	r.names = nil
+	for _, l := range plan.Limits() {
+		r.names = append(r.names, l.Name)
+	}
+	r.classes = nil
+	for _, c := range h.Classes {
+		r.classes = append(r.classes, classRules{maxNice: c.MaxNice, ceiling: plan.Share(c.Share)})
+	}
+	return r
+}
+
+// next is a copy of r that follows it.
+func (r *rules) next() *rules {
+	n := *r
+	n.version++
+	return &n
+}
+
+// ceiling is how far a request of this niceness may use the limits.
+func (r *rules) ceiling(nice int) *limit.Costs {
+	for i := range r.classes {
+		if nice <= r.classes[i].maxNice {
+			return &r.classes[i].ceiling
+		}
+	}
+	return &r.full
+}
+
+// rank orders requests that wait: the lower goes first. With ageing it is the moment at which a request would have to
+// have arrived with niceness 0 to be as urgent; since all age alike, the order of two requests never changes.
+func (r *rules) rank(nice int, since time.Time) int64 {
+	if r.aging == 0 {
+		return int64(nice)
+	}
+	return int64(nice)*int64(r.aging) + int64(since.Sub(r.epoch))
+}
+
+// price says what a request takes of each limit. It returns a vector of the rules' own, or fills into.
+func (r *rules) price(req *Request, into *limit.Costs) (*limit.Costs, error) {
+	if uint(req.Nice-MinNice) > MaxNice-MinNice {
+		return nil, fmt.Errorf("%w request: Nice is %d; it takes -20 (most urgent) to 19", penstock.ErrInvalid, req.Nice)
+	}
+	if req.Costs == nil && uint(req.Cost) <= 1 {
+		return &r.one, nil
+	}
+	return into, r.priceInto(req, into)
+}
+
+func (r *rules) priceInto(req *Request, costs *limit.Costs) error {
+	if req.Cost < 0 {
+		return fmt.Errorf("%w request: Cost is %d; it takes a positive number, or 0 for 1", penstock.ErrInvalid, req.Cost)
+	}
+	*costs = r.plan.Costs(clampCost(max(req.Cost, 1)))
+	for name, n := range req.Costs {
+		i := r.plan.Index(name)
+		if i < 0 {
+			return fmt.Errorf("%w request: Costs names the limit %q; there are %q", penstock.ErrInvalid, name, r.names)
+		}
+		if n < 0 {
+			return fmt.Errorf("%w request: Costs[%q] is %d; it takes 0 or more", penstock.ErrInvalid, name, n)
+		}
+		costs[i] = int32(clampCost(n))
+	}
+	if *costs == (limit.Costs{}) {
+		return fmt.Errorf("%w request: it costs nothing of any limit; it takes a cost of 1 or more of at least one", penstock.ErrInvalid)
+	}
+	return nil
+}
+
+// clampCost keeps a cost within what a limit can count; that much is never granted anyway.
+func clampCost(n int) int { return min(n, 1<<31-1) }
+
+// possible returns an error if a request can never be granted, however long it waits.
+func (r *rules) possible(nice int, costs *limit.Costs) error {
+	ceiling, why := r.ceiling(nice), ""
+	switch {
+	case r.lift > 0, r.aging > 0:
+		ceiling = &r.full // it will get there
+	case ceiling != &r.full:
+		why = fmt.Sprintf(" to niceness %d", nice)
+	}
+	for i := range r.names {
+		if costs[i] > ceiling[i] {
+			return fmt.Errorf("%w request: it costs %d of limit %q, which never grants more than %d at once%s", penstock.ErrInvalid, costs[i], r.names[i], ceiling[i], why)
+		}
+	}
+	return nil
+}
+
+// lengthen notes at now which limits of the plan, compared with those of the plan before, have a window that reaches
+// back to before a bucket of that time was put away, idle as it had been.
+func (r *rules) lengthen(now time.Time, before []limit.Limit, slack, idle time.Duration) {
+	forgotten := make(map[string]time.Time)
+	for _, l := range r.plan.Limits() {
+		at := r.forgotten[l.Name]
+		for _, old := range before {
+			if old.Name == l.Name && memory(l)+r.plan.Slack() > max(memory(old)+slack, idle) {
+				at = now.Add(-idle)
+			}
+		}
+		if !at.IsZero() {
+			forgotten[l.Name] = at
+		}
+	}
+	r.forgotten = forgotten
+}
+
+// memory is for how long a limit remembers a take.
+func memory(l limit.Limit) time.Duration {
+	if l.Algorithm == limit.Smooth {
+		return time.Duration(float64(l.Per) / float64(l.Events) * float64(max(l.Burst, 1)))
+	}
+	return l.Per
+}
+
+// chargeForgotten has a new bucket's limits remember what it may have used when it lived before.
+func (r *rules) chargeForgotten(s *limit.Set) {
+	for i, name := range r.names {
+		if at, ok := r.forgotten[name]; ok {
+			var costs limit.Costs
+			costs[i] = r.full[i]
+			s.Charge(at, &costs)
+		}
+	}
+}
