@@ -1,0 +1,132 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/penstock-go/penstock/cmd/demo/internal/strict"
+	"github.com/penstock-go/penstock/limit"
+)
+
+const usage = `Demo shows Penstock at work.
+
+  demo [-duration 20s] [-users 20] [-seed 1] [-quick] [-json]
+
+    A strict API on this machine allows each user 10 requests in any 6 seconds and answers 429
+    beyond that. Against it, at the same time and with the same demand: plain clients that retry,
+    clients with golang.org/x/time/rate, and plain clients whose transport is Penstock's. The
+    table at the end comes from the API's own record. The exit code is 1 if a request of
+    Penstock's was refused.
+
+    -duration  how long it runs, 1s to 1h; a run that would end just when the API opens again
+               goes on for a third of a window                             (default 20s)
+    -users     how many users the API has, 1 to 200                        (default 20)
+    -seed      what the demand is drawn from                               (default 1)
+    -quick     10 requests in any 2 seconds instead of 6, for 5.5 s: a check for machines
+
+  demo -log FILE [-limit 10/6s]... [-max-waiting N] [-json]
+
+    What a limit would do to your own traffic: every client of an access log is a bucket,
+    replayed in virtual time.
+
+    -log          an access log in common or combined format, plain or gzip; - is standard input
+    -limit        10/6s, 100/1m, 5/s, 10/6s:smooth:burst=3, 60/1m:calendar; may be repeated,
+                  each is tried by itself                                  (default 10/6s)
+    -max-waiting  how many requests of a client may wait; more are refused (default 10000)
+
+  -json prints the result as JSON; times are in nanoseconds.
+  -h    prints this.
+
+  go run ./cmd/demo
+  go run ./cmd/demo -log /var/log/nginx/access.log -limit 10/1s -limit 100/1m
+`
+
+var errHelp = flag.ErrHelp
+
+// options are a command line, checked.
+type options struct {
+	json   bool
+	race   race
+	log    string // "" runs the race
+	whatIf whatIf
+}
+
+func parseOptions(args []string) (options, error) {
+	var o options
+	var quick bool
+	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
+	flags.SetOutput(io.Discard) // run prints the errors and the usage
+	flags.BoolVar(&o.json, "json", false, "")
+	flags.BoolVar(&quick, "quick", false, "")
+	flags.DurationVar(&o.race.duration, "duration", 20*time.Second, "")
+	flags.IntVar(&o.race.users, "users", 20, "")
+	flags.Uint64Var(&o.race.seed, "seed", 1, "")
+	flags.StringVar(&o.log, "log", "", "")
+	flags.IntVar(&o.whatIf.maxWaiting, "max-waiting", 0, "")
+	flags.Func("limit", "", func(s string) error {
+		l, err := limit.Parse(s)
+		o.whatIf.limits = append(o.whatIf.limits, l)
+		return err
+	})
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	set := make(map[string]bool)
+	flags.Visit(func(f *flag.Flag) { set[f.Name] = true })
+	o.whatIf.lookAhead = lookAhead
+	o.race.rule = strict.Rule{Events: 10, Per: 6 * time.Second}
+	if quick {
+		o.race.rule.Per = 2 * time.Second
+		if !set["duration"] {
+			o.race.duration = 5500 * time.Millisecond
+		}
+	}
+	if len(o.whatIf.limits) == 0 {
+		o.whatIf.limits = []limit.Limit{{Events: 10, Per: 6 * time.Second}}
+	}
+	err := errors.Join(o.check(set), checkNoArguments(flags))
+	o.race.duration = wholeWindows(o.race.duration, o.race.rule.Per)
+	return o, err
+}
+
+// wholeWindows makes a run last at least a third of a window longer than the whole windows in it. What the API allows grows by
+// a burst at the start of a window, and a run that ended at that moment would count what nobody had the time to ask for.
+func wholeWindows(d, per time.Duration) time.Duration { return max(d, d.Truncate(per)+per/3) }
+
+// check names every value out of range and every flag of the act that is not asked for.
+func (o options) check(set map[string]bool) error {
+	var errs []error
+	if d := o.race.duration; d < time.Second || d > time.Hour {
+		errs = append(errs, fmt.Errorf("-duration is %v, it takes 1s to 1h", d))
+	}
+	if n := o.race.users; n < 1 || n > 200 {
+		errs = append(errs, fmt.Errorf("-users is %d, it takes 1 to 200", n))
+	}
+	if n := o.whatIf.maxWaiting; set["max-waiting"] && n < 1 {
+		errs = append(errs, fmt.Errorf("-max-waiting is %d, it takes 1 or more", n))
+	}
+	if set["log"] && o.log == "" {
+		errs = append(errs, errors.New("-log takes a file, or - for standard input"))
+	}
+	for _, name := range []string{"limit", "max-waiting"} {
+		if set[name] && !set["log"] {
+			errs = append(errs, fmt.Errorf("-%s needs -log", name))
+		}
+	}
+	for _, name := range []string{"duration", "users", "seed", "quick"} {
+		if set[name] && set["log"] {
+			errs = append(errs, fmt.Errorf("-%s does not go with -log", name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func checkNoArguments(flags *flag.FlagSet) error {
+	if flags.NArg() == 0 {
+		return nil
+	}
+	return fmt.Errorf("%q is not a flag; a log is named with -log", flags.Arg(0))
+}
