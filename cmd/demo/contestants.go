@@ -25,10 +25,6 @@ type contestant struct {
 	waits       map[priority]*tally
 }
 
-// slack is the distance that Penstock keeps from the limit: one process is the API and all its clients, so the way to it jitters
-// as if it were far.
-const slack = 150 * time.Millisecond
-
 // contestants starts an API for each kind of clients. What was started is returned with an error too, for close.
 func (r race) contestants() ([]*contestant, error) {
 	var all []*contestant
@@ -80,7 +76,7 @@ func (r race) penstock(c *contestant) (client, error) {
 		return nil, err
 	}
 	transport, err := httplimit.NewTransport(c.connections, family, httplimit.TransportConfig{
-		Slack: slack,
+		Slack: r.slack,
 		Key:   func(r *http.Request) string { return r.Header.Get("Authorization") },
 		Nice: func(r *http.Request) int {
 			if r.Header.Get("Priority") == string(interactive) {

@@ -14,6 +14,7 @@ import (
 // race is the first act: three kinds of clients with the same demand, at the same time, each against a strict API of its own.
 type race struct {
 	rule     strict.Rule
+	slack    time.Duration // the distance that Penstock keeps from the rule
 	duration time.Duration
 	users    int
 	seed     uint64
