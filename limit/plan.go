@@ -106,6 +106,21 @@ func (p *Plan) Index(name string) int {
 	return slices.IndexFunc(p.limits, func(l Limit) bool { return l.Name == name })
 }
 
+// Translate gives costs of another plan's limits their places in p, limit by
+// limit as [Set.Change] pairs them. A limit that is new in p costs n.
+func (p *Plan) Translate(from *Plan, costs *Costs, n int) Costs {
+	if from == p {
+		return *costs
+	}
+	translated := p.Costs(n)
+	for i, j := range p.origin(from) {
+		if i < len(p.specs) && j >= 0 {
+			translated[i] = costs[j]
+		}
+	}
+	return translated
+}
+
 // Costs returns n for each limit, at least 0 and at most what an int32 holds,
 // and 0 in the places that no limit has.
 func (p *Plan) Costs(n int) Costs {

@@ -290,3 +290,11 @@ func TestG1_LongerWindowIsNoRefill(t *testing.T) {
 	assert.Zero(t, takeN(&s, at(88*time.Second-1)))
 	assert.Equal(t, 90, takeN(&s, at(88*time.Second)), "ten are left of the take at 29 s")
 }
+
+func TestTranslateFollowsNames(t *testing.T) {
+	a, b := Limit{Name: "a", Events: 1, Per: time.Second}, Limit{Name: "b", Events: 2, Per: time.Second}
+	from := must(NewPlan([]Limit{a, b, {Events: 7, Per: time.Minute}}, 0))
+	to := must(from.Change([]Limit{b, {Name: "new", Events: 3, Per: time.Second}, {Events: 9, Per: time.Minute}, a}, 0))
+	assert.Equal(t, Costs{2, 5, 3, 1}, to.Translate(from, &Costs{1, 2, 3}, 5), "unnamed limits are paired in order")
+	assert.Equal(t, Costs{4}, from.Translate(from, &Costs{4}, 5))
+}

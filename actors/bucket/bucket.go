@@ -102,6 +102,7 @@ func (b *Bucket) tryAcquire(r *Request) Decision {
 		switch d, answer := e.Value.try(rules, r.Nice, costs); answer {
 		case gone:
 			b.lose(e)
+		case stale:
 		case refused, never:
 			if err := rules.possible(r.Nice, costs); err != nil {
 				return Decision{Err: b.family.fault(b.id, err)}
@@ -143,17 +144,16 @@ func (b *Bucket) acquire(ctx context.Context, r *Request, c *call) (Permit, erro
 		if err != nil {
 			return Permit{}, b.family.fault(b.id, err)
 		}
-		switch p, w, answer := e.Value.ask(e, rules, r.Nice, costs, c); answer {
+		switch p, w, answer := e.Value.ask(e, rules, r, costs, c); answer {
 		case gone:
 			b.lose(e)
+		case stale:
 		case queued:
 			return b.wait(ctx, w, c)
 		case crowded:
 			return Permit{}, b.crowded(e)
 		case never:
-			if err := rules.possible(r.Nice, costs); err != nil {
-				return Permit{}, b.family.fault(b.id, err)
-			}
+			return Permit{}, b.family.fault(b.id, rules.possible(r.Nice, costs))
 		default:
 			return p, nil
 		}

@@ -456,6 +456,40 @@ func TestLimitsChangeAtRunTimeAndKeepHistory(t *testing.T) {
 	})
 }
 
+func TestCostsFollowTheirLimitsWhenTheseChangePlaces(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		requests := limit.Limit{Name: "requests", Events: 10, Per: time.Minute}
+		tokens := limit.Limit{Name: "tokens", Events: 100, Per: time.Minute}
+		f := newFamily(t, Config{Limits: []limit.Limit{requests, tokens}})
+		b := f.Bucket("user")
+		first, err := b.Acquire(context.Background(), Request{Costs: map[string]int{"tokens": 80}})
+		require.NoError(t, err)
+		var c callers
+		for range 2 {
+			c.call(func() error {
+				_, err := b.Acquire(context.Background(), Request{Cost: 2, Costs: map[string]int{"tokens": 60}})
+				return err
+			})
+		}
+		synctest.Wait()
+		used := func() map[string]int {
+			used := make(map[string]int)
+			for _, l := range b.Info().Limits {
+				used[l.Name] = l.Used
+			}
+			return used
+		}
+		require.NoError(t, f.SetLimits(limit.Limit{Name: "images", Events: 5, Per: time.Hour}, tokens, requests))
+		assert.Equal(t, map[string]int{"requests": 1, "tokens": 80, "images": 0}, used())
+		first.Settle(map[string]int{"tokens": 30})
+		synctest.Wait()
+		assert.Equal(t, map[string]int{"granted": 1}, c.ends)
+		assert.Equal(t, map[string]int{"requests": 3, "tokens": 90, "images": 2}, used(), "of a new limit it takes its Cost")
+		c.wg.Wait()
+		assert.Equal(t, map[string]int{"requests": 2, "tokens": 60, "images": 4}, used())
+	})
+}
+
 // TestG2_ALongerWindowCountsWhatWasPutAway lengthens a window to beyond what buckets that were put away can tell of.
 func TestG2_ALongerWindowCountsWhatWasPutAway(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -14,10 +14,6 @@ type entry = registry.Entry[string, gate]
 // gate is what callers may touch without a message: may I pass now, may I wait? It guards the bucket's state for them
 // and for the bucket's actor. It lives in the directory's entry and so outlives the actor.
 //
-// The order of the fields is that of their use: what a pass writes (the lock, the count, the newest entry of a rolling
-// window) is the first cache line, because with many buckets the time of a pass is that of bringing lines into the cache,
-// those another core has written to above all.
-//
 // The order of the fields, here and in the state, is that of their use: all that a pass touches is in the first two cache
 // lines, and what it writes (the lock, the count, the newest entry of a rolling window) in the first. With many buckets
 // the time of a pass is that of bringing lines into the cache, those above all that another core has written to.
@@ -37,10 +33,12 @@ const (
 	refused         // may not go now
 	crowded         // has to wait, and as many wait as may
 	never           // can never go
+	stale           // the rules have changed meanwhile: price it again
 	gone            // the bucket was put away: look it up again
 )
 
-// enter locks the gate and brings the state up to the rules. It returns false, unlocked, if the bucket was put away.
+// enter locks the gate and brings the state up to the rules, unless it has newer ones. It returns false, unlocked, if the
+// bucket was put away.
 func (g *gate) enter(r *rules) (now time.Time, ok bool) {
 	g.mu.Lock()
 	now = g.handle.family.now(r)
@@ -88,6 +86,10 @@ func (g *gate) try(r *rules, nice int, costs *limit.Costs) (Decision, answer) {
 		return Decision{}, gone
 	}
 	s := &g.state
+	if s.rules != r {
+		g.mu.Unlock()
+		return Decision{}, stale
+	}
 	s.use(now.Sub(r.epoch))
 	if tightest, remaining, ok := s.pass(now, nice, costs); ok {
 		s.passed++
@@ -103,7 +105,7 @@ func (g *gate) try(r *rules, nice int, costs *limit.Costs) (Decision, answer) {
 		d.Limit = s.rules.names[held]
 	}
 	if wait == limit.Never {
-		return Decision{}, never
+		return d, never
 	}
 	if g.handle.family.cfg.Shadow {
 		d.Allowed = true
@@ -112,14 +114,18 @@ func (g *gate) try(r *rules, nice int, costs *limit.Costs) (Decision, answer) {
 	return d, refused
 }
 
-// ask lets a request through, or admits it to wait and returns its waiter. c is the call it is made for, or nil.
-func (g *gate) ask(e *entry, r *rules, nice int, costs *limit.Costs, c *call) (Permit, *waiter, answer) {
+// ask lets a request through, or admits it to wait and returns its waiter. costs are what req takes under the rules r; c is
+// the call it is made for, or nil.
+func (g *gate) ask(e *entry, r *rules, req *Request, costs *limit.Costs, c *call) (Permit, *waiter, answer) {
 	now, ok := g.enter(r)
 	if !ok {
 		return Permit{}, nil, gone
 	}
 	defer g.mu.Unlock()
-	f, s := g.handle.family, &g.state
+	f, s, nice := g.handle.family, &g.state, req.Nice
+	if s.rules != r {
+		return Permit{}, nil, stale
+	}
 	s.use(now.Sub(r.epoch))
 	if c != nil {
 		nice = c.nice // somebody more urgent may have joined the call
@@ -140,6 +146,7 @@ func (g *gate) ask(e *entry, r *rules, nice int, costs *limit.Costs, c *call) (P
 		return Permit{}, nil, crowded
 	}
 	w := f.waiterFor(e, c)
+	w.ticket.cost = max(req.Cost, 1)
 	s.admit(now, nice, costs, &w.ticket)
 	f.crowd.enter()
 	return Permit{}, w, queued
@@ -152,9 +159,8 @@ func (g *gate) undo(p *Permit) {
 	if !ok {
 		return // put away, so nothing is left to give back to
 	}
-	if p.rules.plan == g.state.limits.Plan() {
-		g.state.limits.Refund(now, p.at, &p.costs)
-	}
+	costs := g.state.rules.plan.Translate(p.rules.plan, &p.costs, 0)
+	g.state.limits.Refund(now, p.at, &costs)
 	waiting := g.state.waiting() > 0
 	g.mu.Unlock()
 	if waiting {

@@ -43,15 +43,13 @@ func (p *Permit) settleAt(e *entry, r *rules, actual map[string]int) bool {
 	if !ok {
 		return false
 	}
-	var more, less limit.Costs
+	plan := g.state.rules.plan
+	charged, more, less := plan.Translate(p.rules.plan, &p.costs, 0), limit.Costs{}, limit.Costs{}
 	for name, n := range actual {
-		charged, current := p.rules.plan.Index(name), g.state.rules.plan.Index(name)
-		if charged < 0 || current < 0 {
-			continue
+		if i := plan.Index(name); i >= 0 {
+			took := int32(clampCost(max(n, 0)))
+			more[i], less[i] = max(0, took-charged[i]), max(0, charged[i]-took)
 		}
-		n := int32(clampCost(max(n, 0)))
-		more[current] = max(0, n-p.costs[charged])
-		less[current] = max(0, p.costs[charged]-n)
 	}
 	g.state.limits.Charge(now, &more)
 	g.state.limits.Refund(now, p.at, &less)

@@ -33,13 +33,20 @@ type line = limit.Priority[*ticket]
 // ticket is a request that waits.
 type ticket struct {
 	limit.Turn
-	waiter *waiter // whom it belongs to; nil in a replay
+	waiter *waiter     // whom it belongs to; nil in a replay
+	plan   *limit.Plan // whose limits costs are of
 	costs  limit.Costs
+	cost   int       // of limits that are new when the plan is changed
 	since  time.Time // when it began to wait
 	seq    uint64    // order of arrival
 	nice   int
 	// counted is true while the request counts as waiting, inLine while it is in the line as well.
 	counted, inLine bool
+}
+
+// reprice brings the ticket's costs over to a changed plan.
+func (t *ticket) reprice(p *limit.Plan) {
+	t.costs, t.plan = p.Translate(t.plan, &t.costs, t.cost), p
 }
 
 func newState(r *rules) state {
@@ -53,6 +60,11 @@ func newState(r *rules) state {
 func (s *state) adopt(now time.Time, r *rules) {
 	if r.plan != s.rules.plan {
 		s.limits.Change(now, r.plan)
+		if s.backlog != nil {
+			for t := range s.backlog.line.All() {
+				t.reprice(r.plan)
+			}
+		}
 	}
 	s.rules = r
 	s.hold(r.throttle)
@@ -146,7 +158,7 @@ func (s *state) await(now time.Time, nice int, costs *limit.Costs) (d time.Durat
 func (s *state) admit(now time.Time, nice int, costs *limit.Costs, t *ticket) {
 	b := s.behind()
 	b.seq++
-	t.nice, t.costs, t.since, t.seq = nice, *costs, now, b.seq
+	t.nice, t.plan, t.costs, t.since, t.seq = nice, s.rules.plan, *costs, now, b.seq
 	rank := s.rules.rank(nice, now)
 	if b.waiting == 0 || rank < b.front {
 		b.front = rank
@@ -160,6 +172,7 @@ func (s *state) join(t *ticket) {
 	if !t.counted {
 		return
 	}
+	t.reprice(s.rules.plan) // the limits may have been changed while it was on its way
 	s.backlog.line.Push(t, s.rules.rank(t.nice, t.since), t.seq)
 	t.inLine = true
 }
