@@ -101,6 +101,7 @@ var rows = []row{
 	{"keyed/rate", keyedRate},
 	{"keyed/go-limiter", keyedGoLimiter},
 	{"waiting", waiting},
+	{"overload", overload},
 	{"accuracy/rolling", accuracyRolling},
 	{"accuracy/smooth", accuracySmooth},
 	{"million", million},

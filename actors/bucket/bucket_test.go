@@ -456,7 +456,7 @@ func TestLimitsChangeAtRunTimeAndKeepHistory(t *testing.T) {
 	})
 }
 
-func TestCostsFollowTheirLimitsWhenTheseChangePlaces(t *testing.T) {
+func TestG1_CostsFollowTheirLimitsWhenTheseChangePlaces(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		requests := limit.Limit{Name: "requests", Events: 10, Per: time.Minute}
 		tokens := limit.Limit{Name: "tokens", Events: 100, Per: time.Minute}
