@@ -2,6 +2,7 @@ package penstock
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 
 	"go.opentelemetry.io/otel/metric"
@@ -21,7 +22,10 @@ type System struct {
 // New starts a system. The error is [ErrInvalid] and names every bad option; then nothing has been started.
 func New(opts ...Option) (*System, error) {
 	o := defaults()
-	for _, set := range opts {
+	for i, set := range opts {
+		if set == nil {
+			return nil, fmt.Errorf("%w options: number %d is nil", ErrInvalid, i+1)
+		}
 		set(&o)
 	}
 	if err := o.validate(); err != nil {
@@ -50,5 +54,5 @@ func (s *System) Logger() *slog.Logger { return s.logger }
 // Meter makes the system's instruments, for rooms.
 func (s *System) Meter() metric.Meter { return s.meter }
 
-// Tree is the system's tree of actors, for rooms: the five that come with Penstock, and yours.
+// Tree is the system's tree of actors, for rooms: those that come with Penstock, and yours.
 func (s *System) Tree() *supervisor.Tree { return s.tree }

@@ -42,6 +42,8 @@ func TestBadOptionsAreOneErrorAndNothingStarts(t *testing.T) {
 	for _, word := range []string{"name", "logger", "meter provider"} {
 		assert.ErrorContains(t, err, word)
 	}
+	_, err = penstock.New(nil)
+	assert.ErrorIs(t, err, penstock.ErrInvalid)
 	_, err = penstock.New(penstock.WithName(""))
 	assert.ErrorIs(t, err, penstock.ErrInvalid)
 }
@@ -54,7 +56,7 @@ func TestClassesOfErrorsAreTheSupervisors(t *testing.T) {
 	assert.True(t, errors.As(error(&supervisor.PanicError{Value: 1}), &panicked))
 }
 
-// silent is a family whose actor panics on everything.
+// panicking is a family whose actor panics on every string.
 func panicking(t *testing.T, sys *penstock.System) *supervisor.Family[string, int] {
 	t.Helper()
 	f, err := supervisor.NewFamily(sys.Tree(), supervisor.Spec[string, int]{

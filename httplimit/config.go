@@ -12,7 +12,8 @@ import (
 
 // TransportConfig says how a [Transport] limits its requests. The zero TransportConfig works.
 type TransportConfig struct {
-	// Key picks the bucket of a request. Requests with the same key share a bucket. Default: the host of the URL,
+	// Key picks the bucket of a request. Requests with the same key share a bucket. Keys appear in errors and logs, so
+	// they should name an account and not be its secret. Default: the host of the URL,
 	// in lower case, with its port if the URL has one.
 	Key func(*http.Request) string
 

@@ -26,8 +26,8 @@ func (c *counter) add() {
 }
 
 // start makes the instruments.
-func (m *metrics) start(meter metric.Meter, family string) error {
-	attributes := []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attribute.String("penstock.family", family)))}
+func (m *metrics) start(meter metric.Meter, system, family string) error {
+	attributes := []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attribute.String("penstock.system", system), attribute.String("penstock.family", family)))}
 	var errs []error
 	for _, def := range []struct {
 		counter           *counter

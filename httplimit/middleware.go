@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/actors/bucket"
@@ -88,17 +87,15 @@ func refused(d bucket.Decision) problem {
 func unavailable(err error) problem {
 	switch {
 	case errors.Is(err, penstock.ErrFull):
-		wait := time.Second
-		if full, ok := errors.AsType[*bucket.FullError](err); ok {
-			wait = full.RetryAfter
-		}
-		p := problem{Status: http.StatusServiceUnavailable, RetryAfter: wholeSeconds(wait)}
+		p := problem{Status: http.StatusServiceUnavailable, RetryAfter: 1} // as many callers as there may be: one may go soon
 		p.Detail = fmt.Sprintf("Too many callers at once. Try again in %s.", inSeconds(p.RetryAfter))
 		return p
 	case errors.Is(err, penstock.ErrInvalid):
 		return problem{Status: http.StatusBadRequest, Detail: "The request cannot be counted: its key or its cost is not acceptable."}
-	default:
+	case errors.Is(err, penstock.ErrClosed):
 		return problem{Status: http.StatusServiceUnavailable, Detail: "The server is shutting down."}
+	default:
+		return problem{Status: http.StatusServiceUnavailable, Detail: "Callers cannot be counted at the moment."}
 	}
 }
 

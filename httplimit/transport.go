@@ -39,7 +39,7 @@ func NewTransport(base http.RoundTripper, family *bucket.Family, cfg TransportCo
 	}
 	t := &Transport{base: base, family: family, cfg: cfg.withDefaults(), shadow: family.Info().Shadow}
 	t.backoffs.first, t.backoffs.longest = t.cfg.Backoff, t.cfg.MaxBackoff
-	if err := t.metrics.start(family.System().Meter(), family.Name()); err != nil {
+	if err := t.metrics.start(family.System().Meter(), family.System().Name(), family.Name()); err != nil {
 		return nil, fmt.Errorf("httplimit: instruments for family %q: %w", family.Name(), err)
 	}
 

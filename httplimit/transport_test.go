@@ -183,7 +183,7 @@ func TestB12_TransportCounts(t *testing.T) {
 			require.True(t, ok)
 			require.Len(t, sum.DataPoints, 1)
 			counts[m.Name] = sum.DataPoints[0].Value
-			assert.Equal(t, attribute.NewSet(attribute.String("penstock.family", "api")), sum.DataPoints[0].Attributes, "no keys")
+			assert.Equal(t, attribute.NewSet(attribute.String("penstock.system", "penstock"), attribute.String("penstock.family", "api")), sum.DataPoints[0].Attributes, "no keys")
 		}
 		assert.Equal(t, map[string]int64{
 			"penstock.http.sent": 2, "penstock.http.refused": 1, "penstock.http.throttled": 1,

@@ -113,8 +113,8 @@ func (p *Plan) Translate(from *Plan, costs *Costs, n int) Costs {
 		return *costs
 	}
 	translated := p.Costs(n)
-	for i, j := range p.origin(from) {
-		if i < len(p.specs) && j >= 0 {
+	for i, j := range p.Origin(from) {
+		if j >= 0 {
 			translated[i] = costs[j]
 		}
 	}
@@ -202,12 +202,15 @@ func wallNanos(now time.Time) int64 {
 	return now.UnixNano()
 }
 
-// origin returns, for each limit of p, the place of the limit of old whose
-// history it takes up, or -1. Names decide; limits without a name of their own
+// Origin returns, for each limit of p, the place of the limit of old whose
+// history it takes up in [Set.Change], or -1. Names decide; limits without a name of their own
 // whose default names changed with their numbers are paired in order.
-func (p *Plan) origin(old *Plan) [MaxLimits]int {
+func (p *Plan) Origin(old *Plan) [MaxLimits]int {
 	var from [MaxLimits]int
 	var taken [MaxLimits]bool
+	for i := range from {
+		from[i] = -1
+	}
 	for i := range p.specs {
 		from[i] = old.Index(p.specs[i].name)
 		if from[i] >= 0 {

@@ -188,7 +188,7 @@ func (s *Set) Change(now time.Time, p *Plan) {
 	}
 	in := p.instant(now)
 	in.wall = wallNanos(now)
-	from := p.origin(s.plan)
+	from := p.Origin(s.plan)
 	next := make([]regulator, len(p.specs))
 	for i := range p.specs {
 		next[i] = s.successor(in, from[i], &p.specs[i])

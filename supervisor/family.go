@@ -132,7 +132,7 @@ func (f *Family[K, V]) Send(e *registry.Entry[K, V], message any) {
 	f.spawnerOf(e.Key()).send(&delivery[K, V]{entry: e, message: message})
 }
 
-// Touch notes that the entry is in use now, without a message.
+// Touch notes that the entry is in use now, for a room whose callers use its Value without a message.
 func (f *Family[K, V]) Touch(e *registry.Entry[K, V], now time.Time) {
 	e.Touch(f.tree.clock.Offset(now), f.spec.Idle/16)
 }

@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -71,7 +72,7 @@ func (b *Bucket) ID() string { return b.id }
 // TryAcquire lets the request go now, or says why not. It never waits and does not allocate. While others wait, only a
 // request that is more urgent than all of them can be let go.
 //
-// In a Shadow family the request is allowed and the other fields say what would have been.
+// In a Shadow family the request is allowed, if it is valid, and the other fields say what would have been.
 func (b *Bucket) TryAcquire(r Request) Decision {
 	if rules := b.family.rules.Load(); r.plain() {
 		if e := b.entry.Load(); e != nil {
@@ -92,7 +93,7 @@ func (b *Bucket) tryAcquire(r *Request) Decision {
 	for {
 		rules, e, err := b.live()
 		if err != nil {
-			return Decision{Err: err}
+			return Decision{Err: err, Allowed: b.family.lets(err)}
 		}
 		var own limit.Costs
 		costs, err := rules.price(r, &own)
@@ -103,11 +104,12 @@ func (b *Bucket) tryAcquire(r *Request) Decision {
 		case gone:
 			b.lose(e)
 		case stale:
-		case refused, never:
-			if err := rules.possible(r.Nice, costs); err != nil {
-				return Decision{Err: b.family.fault(b.id, err)}
+		case never:
+			err := rules.possible(r.Nice, costs)
+			if err == nil {
+				err = rules.atOnce(r.Nice, costs)
 			}
-			return d
+			return Decision{Err: b.family.fault(b.id, err)}
 		default:
 			return d
 		}
@@ -137,6 +139,9 @@ func (b *Bucket) acquire(ctx context.Context, r *Request, c *call) (Permit, erro
 	for {
 		rules, e, err := b.live()
 		if err != nil {
+			if b.family.lets(err) {
+				err = nil
+			}
 			return Permit{}, err
 		}
 		var own limit.Costs
@@ -151,7 +156,9 @@ func (b *Bucket) acquire(ctx context.Context, r *Request, c *call) (Permit, erro
 		case queued:
 			return b.wait(ctx, w, c)
 		case crowded:
-			return Permit{}, b.crowded(e)
+			if full := b.crowded(e); full != nil {
+				return Permit{}, full
+			}
 		case never:
 			return Permit{}, b.family.fault(b.id, rules.possible(r.Nice, costs))
 		default:
@@ -192,11 +199,12 @@ func (b *Bucket) wait(ctx context.Context, w *waiter, c *call) (Permit, error) {
 	return p, nil
 }
 
+// crowded says why the line takes nobody in; nil if it was put away meanwhile.
 func (b *Bucket) crowded(e *entry) error {
 	g := &e.Value
 	now, ok := g.enter(b.family.rules.Load())
 	if !ok {
-		return penstock.ErrFull
+		return nil
 	}
 	defer g.mu.Unlock()
 	full := &FullError{Family: b.family.name, ID: b.id, Waiting: g.state.waiting()}
@@ -229,6 +237,9 @@ func (b *Bucket) resolve() (*entry, error) {
 	}
 	e, err := b.family.children.Get(b.id)
 	if err != nil {
+		if errors.Is(err, penstock.ErrFull) {
+			err = fmt.Errorf("%w; MaxBuckets says so, and buckets go when they have not been used for Idle and their windows are empty", err)
+		}
 		b.family.metrics.createFailed()
 		b.family.event(context.Background(), "bucket could not be started", b.id, 0, err)
 		return nil, b.family.fault(b.id, err)

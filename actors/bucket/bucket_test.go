@@ -3,6 +3,7 @@ package bucket
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -72,8 +73,39 @@ func TestB3_Lookup(t *testing.T) {
 }
 
 func TestB5_TenThousandMayWaitByDefault(t *testing.T) {
-	cfg := Config{Limits: []limit.Limit{tenIn6s}}.withDefaults()
-	assert.Equal(t, 10_000, cfg.MaxWaiting) // the bound itself: TestG5_WaitingIsBoundedAndRefusedAtOnce
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 10_000, Per: time.Second}}})
+		b := f.Bucket("user")
+		require.True(t, b.TryAcquire(Request{Cost: 10_000}).Allowed)
+		var c callers
+		for range 10_000 {
+			c.call(func() error { _, err := b.Acquire(context.Background(), Request{}); return err })
+		}
+		synctest.Wait()
+		assert.Equal(t, 10_000, b.Info().Waiting)
+		_, err := b.Acquire(context.Background(), Request{})
+		assert.ErrorIs(t, err, penstock.ErrFull)
+		c.wg.Wait()
+		assert.Equal(t, map[string]int{"granted": 10_000}, c.ended())
+	})
+}
+
+// TestB4_TenUrgentRequestsDoNotWedgeTheBucket is what stops Tornex's buckets for good.
+func TestB4_TenUrgentRequestsDoNotWedgeTheBucket(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		b := newFamily(t, Tornex()).Bucket("user")
+		for range 10 {
+			require.True(t, b.TryAcquire(Request{Nice: -20}).Allowed)
+		}
+		start := time.Now()
+		var c callers
+		for range 10 {
+			c.call(func() error { _, err := b.Acquire(context.Background(), Request{Nice: 10}); return err })
+		}
+		c.wg.Wait()
+		assert.Equal(t, map[string]int{"granted": 10}, c.ended())
+		assert.Equal(t, 6*time.Second, time.Since(start))
+	})
 }
 
 func TestB6_DoWaitsRunsAndReturns(t *testing.T) {
@@ -160,7 +192,7 @@ func TestB10_PutAwayWhenIdleNeverWhileAnythingCounts(t *testing.T) {
 		time.Sleep(59 * time.Second)
 		assert.Equal(t, 1, f.Len(), "somebody waits")
 		c.wg.Wait()
-		assert.Equal(t, 1, c.ends["granted"])
+		assert.Equal(t, 1, c.ended()["granted"])
 	})
 }
 
@@ -187,7 +219,7 @@ func TestB10_NothingIsLostBetweenUseAndPassivation(t *testing.T) {
 			}
 		}
 		c.wg.Wait()
-		assert.Equal(t, map[string]int{"granted": 3 * len(ledgers)}, c.ends)
+		assert.Equal(t, map[string]int{"granted": 3 * len(ledgers)}, c.ended())
 		for i := range ledgers {
 			assert.Equal(t, 150, ledgers[i].sum())
 			assert.Equal(t, 1, ledgers[i].worst(per))
@@ -258,7 +290,7 @@ func TestB13_IdenticalRequestsShareOneRun(t *testing.T) {
 			})
 		}
 		c.wg.Wait()
-		assert.Equal(t, map[string]int{"granted": 50}, c.ends)
+		assert.Equal(t, map[string]int{"granted": 50}, c.ended())
 		assert.Equal(t, 1, runs)
 		assert.EqualValues(t, 2, b.Info().Passed, "and was charged once")
 		_, err := Do(context.Background(), b, Request{Key: "profile"}, fetch)
@@ -291,7 +323,7 @@ func TestB13_TheRunEndsWithTheLastCaller(t *testing.T) {
 		}
 		c.wg.Wait()
 		synctest.Wait()
-		assert.Equal(t, map[string]int{"gave up": 3}, c.ends)
+		assert.Equal(t, map[string]int{"gave up": 3}, c.ended())
 		assert.Equal(t, 5*time.Second, cancelled)
 		assert.Zero(t, f.Info().Waiting)
 	})
@@ -320,7 +352,7 @@ func TestB13_PanicsAndGoexitReachEveryCaller(t *testing.T) {
 			})
 		}
 		c.wg.Wait()
-		assert.Equal(t, map[string]int{"granted": 3, "panicked": 3}, c.ends)
+		assert.Equal(t, map[string]int{"granted": 3, "panicked": 3}, c.ended())
 	})
 }
 
@@ -349,6 +381,56 @@ func TestB13_TheMostUrgentCallerSetsTheUrgency(t *testing.T) {
 	})
 }
 
+// TestB13_NobodyJoinsARunThatEnds looks at runs while their last caller leaves: from then on nobody may find them.
+func TestB13_NobodyJoinsARunThatEnds(t *testing.T) {
+	f := newFamily(t, Config{Limits: []limit.Limit{plenty}})
+	b, key := f.Bucket("user"), callKey{key: "k"}
+	for range 200 {
+		c, e, _, err := b.callFor(context.Background(), &Request{}, key)
+		require.NoError(t, err)
+		g := &e.Value
+		var wg sync.WaitGroup
+		looking := make(chan struct{})
+		wg.Go(func() {
+			for close(looking); ; runtime.Gosched() {
+				g.mu.Lock()
+				left, listed := c.sharers == 0, g.state.backlog.calls[key] == c
+				g.mu.Unlock()
+				if left && listed {
+					t.Error("a run that nobody waits for can be joined")
+				}
+				if left {
+					return
+				}
+			}
+		})
+		<-looking
+		g.quit(c)
+		wg.Wait()
+		f.crowd.leave(1)
+	}
+}
+
+func TestB13_EveryCallerIsChecked(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}, MaxWaiting: 2})
+		b := f.Bucket("user")
+		fn := func(context.Context) (int, error) { time.Sleep(time.Second); return 0, nil }
+		var c callers
+		for range 3 {
+			c.call(func() error { _, err := Do(context.Background(), b, Request{Key: "k"}, fn); return err })
+		}
+		synctest.Wait()
+		assert.Equal(t, map[string]int{"full": 1}, c.ended(), "as many share a run as may wait")
+		for _, bad := range []Request{{Key: "k", Nice: 99}, {Key: "k", Cost: -5}, {Key: "k", Cost: 11}} {
+			_, err := Do(context.Background(), b, bad, fn)
+			assert.ErrorIs(t, err, penstock.ErrInvalid)
+		}
+		c.wg.Wait()
+		assert.Equal(t, map[string]int{"granted": 2, "full": 1}, c.ended())
+	})
+}
+
 func TestB13_ResultTypesAreNotMixed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
@@ -365,7 +447,7 @@ func TestB13_ResultTypesAreNotMixed(t *testing.T) {
 			return err
 		})
 		c.wg.Wait()
-		assert.Equal(t, map[string]int{"granted": 2}, c.ends)
+		assert.Equal(t, map[string]int{"granted": 2}, c.ended())
 	})
 }
 
@@ -443,16 +525,45 @@ func TestLimitsChangeAtRunTimeAndKeepHistory(t *testing.T) {
 		synctest.Wait()
 		require.NoError(t, f.SetLimits(limit.Limit{Name: "api", Events: 13, Per: 6 * time.Second}))
 		synctest.Wait()
-		assert.Equal(t, map[string]int{"granted": 3}, c.ends, "room for three more, at once")
+		assert.Equal(t, map[string]int{"granted": 3}, c.ended(), "room for three more, at once")
 		require.NoError(t, f.SetLimits(limit.Limit{Name: "api", Events: 5, Per: 6 * time.Second}))
 		c.wg.Wait()
-		assert.Equal(t, map[string]int{"granted": 5, "other": 1}, c.ends)
+		assert.Equal(t, map[string]int{"granted": 5, "other": 1}, c.ended())
 		assert.ErrorIs(t, c.strange[0], penstock.ErrInvalid, "what can never be granted any more is refused")
 		assert.Equal(t, 6*time.Second, time.Since(start))
 
 		err := f.SetLimits(limit.Limit{Events: 0, Per: 0})
 		assert.ErrorIs(t, err, penstock.ErrInvalid)
 		assert.Equal(t, 5, f.Limits()[0].Events, "a bad limit changes nothing")
+	})
+}
+
+func TestHeadroomIsOfTheLimitsNotOfTheWaiting(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{
+			Limits:   []limit.Limit{tenIn6s},
+			Headroom: Headroom{Classes: []Class{{MaxNice: 0, Share: 0.7}, {MaxNice: 5, Share: 0.5}}},
+			Aging:    time.Second,
+		})
+		b := f.Bucket("user")
+		_, err := b.Acquire(context.Background(), Request{Cost: 8})
+		assert.ErrorIs(t, err, penstock.ErrInvalid, "ageing leads to the most urgent class, and that has no more than 7")
+		assert.ErrorContains(t, err, "more than 7")
+		d := b.TryAcquire(Request{Nice: 19, Cost: 6})
+		assert.ErrorIs(t, d.Err, penstock.ErrInvalid, "without waiting it never goes")
+		assert.ErrorContains(t, d.Err, "use Acquire")
+		start := time.Now()
+		_, err = b.Acquire(context.Background(), Request{Nice: 19, Cost: 6})
+		require.NoError(t, err)
+		assert.Equal(t, 19*time.Second, time.Since(start), "aged to niceness 0")
+		time.Sleep(6 * time.Second)
+		for range 5 {
+			require.True(t, b.TryAcquire(Request{Nice: 19}).Allowed, "who is beyond the last class belongs to it")
+		}
+		assert.False(t, b.TryAcquire(Request{Nice: 19}).Allowed)
+
+		generic := newFamily(t, Tornex()).Bucket("user").TryAcquire(Request{Nice: 1})
+		assert.ErrorIs(t, generic.Err, penstock.ErrInvalid)
 	})
 }
 
@@ -483,7 +594,7 @@ func TestG1_CostsFollowTheirLimitsWhenTheseChangePlaces(t *testing.T) {
 		assert.Equal(t, map[string]int{"requests": 1, "tokens": 80, "images": 0}, used())
 		first.Settle(map[string]int{"tokens": 30})
 		synctest.Wait()
-		assert.Equal(t, map[string]int{"granted": 1}, c.ends)
+		assert.Equal(t, map[string]int{"granted": 1}, c.ended())
 		assert.Equal(t, map[string]int{"requests": 3, "tokens": 90, "images": 2}, used(), "of a new limit it takes its Cost")
 		c.wg.Wait()
 		assert.Equal(t, map[string]int{"requests": 2, "tokens": 60, "images": 4}, used())
@@ -493,29 +604,32 @@ func TestG1_CostsFollowTheirLimitsWhenTheseChangePlaces(t *testing.T) {
 // TestG2_ALongerWindowCountsWhatWasPutAway lengthens a window to beyond what buckets that were put away can tell of.
 func TestG2_ALongerWindowCountsWhatWasPutAway(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}, Idle: 10 * time.Second})
-		var l ledger
-		take := func(want int) {
-			for b, n := f.Bucket("user"), 0; ; n++ {
-				if !b.TryAcquire(Request{}).Allowed {
-					assert.Equal(t, want, n)
-					return
+		for _, name := range []string{"api", ""} { // without a name the limit is found by its place
+			f := newFamily(t, Config{Limits: []limit.Limit{{Name: name, Events: 10, Per: 6 * time.Second}}, Idle: 10 * time.Second})
+			var l ledger
+			take := func(want int) {
+				for b, n := f.Bucket("user"), 0; ; n++ {
+					if !b.TryAcquire(Request{}).Allowed {
+						assert.Equal(t, want, n)
+						return
+					}
+					l.add(ledgerEntry{at: time.Now(), cost: 1})
 				}
-				l.add(ledgerEntry{at: time.Now(), cost: 1})
 			}
+			take(10)
+			time.Sleep(20 * time.Second)
+			require.Zero(t, f.Len(), "it was put away")
+			require.NoError(t, f.SetLimits(limit.Limit{Name: name, Events: 12, Per: time.Minute}))
+			take(0)
+			time.Sleep(30 * time.Second)
+			take(0)
+			time.Sleep(30 * time.Second)
+			take(12)
+			assert.LessOrEqual(t, l.worst(time.Minute), 12)
+			require.NoError(t, f.SetLimits(limit.Limit{Name: name, Events: 12, Per: 8 * time.Second}))
+			assert.True(t, f.Bucket("new").TryAcquire(Request{}).Allowed, "a window no longer than Idle has nothing to fear")
+			require.NoError(t, f.System().Close(context.Background()))
 		}
-		take(10)
-		time.Sleep(20 * time.Second)
-		require.Zero(t, f.Len(), "it was put away")
-		require.NoError(t, f.SetLimits(limit.Limit{Name: "api", Events: 12, Per: time.Minute}))
-		take(0)
-		time.Sleep(30 * time.Second)
-		take(0)
-		time.Sleep(30 * time.Second)
-		take(12)
-		assert.LessOrEqual(t, l.worst(time.Minute), 12)
-		require.NoError(t, f.SetLimits(limit.Limit{Name: "api", Events: 12, Per: 8 * time.Second}))
-		assert.True(t, f.Bucket("new").TryAcquire(Request{}).Allowed, "a window no longer than Idle has nothing to fear")
 	})
 }
 
@@ -556,6 +670,19 @@ func TestShadowLetsEverythingPassAndSaysWhatItWouldHaveDone(t *testing.T) {
 		assert.EqualValues(t, 10, f.Info().Passed)
 		assert.EqualValues(t, 22, f.Info().Refused)
 		assert.ErrorIs(t, b.TryAcquire(Request{Nice: 99}).Err, penstock.ErrInvalid)
+
+		assert.True(t, b.TryAcquire(Request{Cost: 99}).Allowed, "more than the limit ever grants")
+		_, err := b.Acquire(context.Background(), Request{Cost: 99})
+		assert.NoError(t, err)
+		small := newFamily(t, Config{Limits: []limit.Limit{{Events: 60, Per: time.Minute, Algorithm: limit.Smooth}}, Shadow: true, MaxWaiting: 5, MaxBuckets: 1})
+		for range 1000 {
+			_, err := small.Bucket("user").Acquire(context.Background(), Request{})
+			require.NoError(t, err)
+		}
+		assert.LessOrEqual(t, small.Bucket("user").TryAcquire(Request{}).RetryAfter, 8*time.Second, "no more debt than as many as may wait would be")
+		assert.True(t, small.Bucket("other").TryAcquire(Request{}).Allowed, "the family is full")
+		_, err = small.Bucket("other").Acquire(context.Background(), Request{})
+		assert.NoError(t, err)
 	})
 }
 
@@ -588,9 +715,9 @@ func TestBadInput(t *testing.T) {
 			"cost of nothing":      {"u", Request{Costs: map[string]int{"api": 0, "tokens": 0}}, "costs nothing"},
 			"negative named cost":  {"u", Request{Costs: map[string]int{"tokens": -5}}, `Costs["tokens"] is -5`},
 			"unknown limit":        {"u", Request{Costs: map[string]int{"tokns": 5}}, `"tokns"`},
-			"more than ever":       {"u", Request{Cost: 11}, "never grants more than 10"},
-			"named more than ever": {"u", Request{Costs: map[string]int{"tokens": 101}}, "never grants more than 100"},
-			"overflow":             {"u", Request{Cost: 1 << 40}, "never grants more than"},
+			"more than ever":       {"u", Request{Cost: 11}, "never grants it more than 10"},
+			"named more than ever": {"u", Request{Costs: map[string]int{"tokens": 101}}, "never grants it more than 100"},
+			"overflow":             {"u", Request{Cost: 1 << 40}, "never grants it more than"},
 			"nice too low":         {"u", Request{Nice: -21}, "Nice is -21"},
 			"nice too high":        {"u", Request{Nice: 20}, "Nice is 20"},
 		} {

@@ -28,7 +28,8 @@ type Config struct {
 	// Slack is the distance kept from every limit because the way to the upstream jitters, see package limit. It must be
 	// below half of the shortest limit's Per. Default 0
 	Slack time.Duration
-	// Shadow decides, counts and reports, but lets everything pass at once: to see what limits would do. Default false
+	// Shadow decides, counts and reports, but lets every valid request pass at once, also those for which the family has
+	// no room: to see what limits would do. Default false
 	Shadow bool
 	// Clustered buckets have one owner among several nodes. This version has no cluster, so true is refused.
 	// Default false

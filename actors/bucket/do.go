@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/limit"
 )
 
 // Do runs fn when it is the request's turn, on the caller's goroutine, and returns what it returned. A panic of fn is
@@ -17,7 +18,8 @@ import (
 // With a Key, requests of one bucket that have the same Key and result type and are under way at the same time share
 // one turn and one run, whose result each of them gets: the same value, so it must not be changed. fn then runs on a
 // goroutine of its own, in a context with the values of the first caller's. Each caller waits within its own ctx; the
-// run is cancelled when the last of them has gone. It is as urgent as the most urgent of them.
+// run is cancelled when the last of them has gone. It is as urgent as the most urgent of them, and costs what the first
+// of them said. At most MaxWaiting callers share one run.
 func Do[T any](ctx context.Context, b *Bucket, r Request, fn func(context.Context) (T, error)) (T, error) {
 	var none T
 	if fn == nil {
@@ -105,6 +107,14 @@ func (b *Bucket) callFor(ctx context.Context, r *Request, key callKey) (c *call,
 		if err != nil {
 			return nil, nil, nil, err
 		}
+		var own limit.Costs
+		costs, err := rules.price(r, &own)
+		if err == nil {
+			err = rules.possible(r.Nice, costs)
+		}
+		if err != nil && !f.cfg.Shadow {
+			return nil, nil, nil, f.fault(b.id, err)
+		}
 		g := &e.Value
 		if _, ok := g.enter(rules); !ok {
 			b.lose(e)
@@ -112,8 +122,12 @@ func (b *Bucket) callFor(ctx context.Context, r *Request, key callKey) (c *call,
 		}
 		calls := &g.state.behind().calls
 		if c = (*calls)[key]; c != nil {
+			if c.sharers >= f.cfg.MaxWaiting {
+				g.mu.Unlock()
+				return nil, nil, nil, &FullError{Family: f.name, ID: b.id, Waiting: c.sharers}
+			}
 			c.sharers++
-			urge, w := r.Nice < c.nice && r.Nice >= MinNice, c.waiter
+			urge, w := r.Nice < c.nice, c.waiter
 			if urge {
 				c.nice = r.Nice
 			}
@@ -155,19 +169,26 @@ func lead[T any](ctx context.Context, b *Bucket, e *entry, c *call, r Request, f
 func (g *gate) drop(c *call) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.unlist(c)
+}
+
+// unlist is drop under the gate's lock.
+func (g *gate) unlist(c *call) {
 	if calls := g.state.behind().calls; calls[c.key] == c {
 		delete(calls, c.key)
 	}
 }
 
-// quit leaves the call, and cancels it if nobody is left.
+// quit leaves the call, and cancels it if nobody is left. From the moment that is certain nobody can join it.
 func (g *gate) quit(c *call) {
 	g.mu.Lock()
 	c.sharers--
 	last := c.sharers == 0
+	if last {
+		g.unlist(c)
+	}
 	g.mu.Unlock()
 	if last {
-		g.drop(c)
 		c.cancel()
 	}
 }

@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -31,8 +32,15 @@ type Family struct {
 	mu       sync.Mutex // held while rules are changed
 	crowd    crowd
 	waiters  sync.Pool
-	past     struct{ passed, refused atomic.Uint64 } // counts of buckets that were put away
+	past     past
 	metrics  *metrics
+}
+
+// past is what is known of buckets that were put away.
+type past struct {
+	passed, refused atomic.Uint64
+	mu              sync.Mutex
+	told            struct{ passed, refused uint64 } // guarded by mu: the last totals, which never fall
 }
 
 // NewFamily starts a family of buckets. Its name, 1 to 64 bytes of UTF-8, is unique among the system's bucket families.
@@ -116,9 +124,11 @@ func (f *Family) Limits() []limit.Limit { return f.rules.Load().plan.Limits() }
 // Slack is the distance kept from the limits.
 func (f *Family) Slack() time.Duration { return f.rules.Load().plan.Slack() }
 
-// SetLimits changes the limits of every bucket, present and future. A limit that keeps its name keeps its history; no
-// change refills one. Requests that wait and could never be granted any more get an error. A bad limit is an error and
-// changes nothing.
+// SetLimits changes the limits of every bucket, present and future. A limit that keeps its name keeps its history, and
+// limits without names of their own are paired in order; no change refills one. So a window that gets longer counts what
+// is no longer known of it as fully used, and one that gets longer than Idle does so for new IDs too: they may be those
+// of buckets that were put away. Requests that wait and could never be granted any more get an error. A bad limit is an
+// error and changes nothing.
 func (f *Family) SetLimits(limits ...limit.Limit) error {
 	return f.setPlan(func(p *limit.Plan) (*limit.Plan, error) { return p.Change(limits, p.Slack()) })
 }
@@ -136,8 +146,8 @@ func (f *Family) setPlan(change func(*limit.Plan) (*limit.Plan, error)) error {
 			failure = fmt.Errorf("%w limits of bucket family %q: %w", penstock.ErrInvalid, f.name, err)
 			return false
 		}
-		before, slack := r.plan.Limits(), r.plan.Slack()
-		r.withPlan(plan, f.cfg.Headroom).lengthen(f.now(r), before, slack, f.cfg.Idle)
+		before := r.plan
+		r.withPlan(plan, f.cfg.Headroom).lengthen(f.now(r), before, f.cfg.Idle)
 		return true
 	})
 	if failure == nil {
@@ -265,6 +275,9 @@ func (f *Family) now(r *rules) time.Time {
 	}
 	return f.clock.Now()
 }
+
+// lets reports whether a request goes although its bucket could not be had: the family only looks, and is full.
+func (f *Family) lets(err error) bool { return f.cfg.Shadow && errors.Is(err, penstock.ErrFull) }
 
 // fault says at which bucket an error happened.
 func (f *Family) fault(id string, err error) error {

@@ -104,12 +104,12 @@ func (g *gate) try(r *rules, nice int, costs *limit.Costs) (Decision, answer) {
 	if held >= 0 {
 		d.Limit = s.rules.names[held]
 	}
-	if wait == limit.Never {
-		return d, never
-	}
 	if g.handle.family.cfg.Shadow {
 		d.Allowed = true
 		return d, shadowed
+	}
+	if s.rules.atOnce(nice, costs) != nil {
+		return d, never
 	}
 	return d, refused
 }
@@ -135,12 +135,12 @@ func (g *gate) ask(e *entry, r *rules, req *Request, costs *limit.Costs, c *call
 		return Permit{entry: e, rules: s.rules, at: now, costs: *costs}, nil, granted
 	}
 	switch {
-	case s.rules.possible(nice, costs) != nil:
-		return Permit{}, nil, never
 	case f.cfg.Shadow:
 		s.behind().refused++
-		s.limits.Charge(now, costs) // it does go, and those after it are to be told so
+		s.owe(now, costs, f.cfg.MaxWaiting) // it does go, and those after it are to be told so
 		return Permit{entry: e, rules: s.rules, at: now, costs: *costs}, nil, shadowed
+	case s.rules.possible(nice, costs) != nil:
+		return Permit{}, nil, never
 	case s.waiting() >= f.cfg.MaxWaiting:
 		s.behind().refused++
 		return Permit{}, nil, crowded
@@ -161,6 +161,7 @@ func (g *gate) undo(p *Permit) {
 	}
 	costs := g.state.rules.plan.Translate(p.rules.plan, &p.costs, 0)
 	g.state.limits.Refund(now, p.at, &costs)
+	g.state.passed--
 	waiting := g.state.waiting() > 0
 	g.mu.Unlock()
 	if waiting {

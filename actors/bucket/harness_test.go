@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -135,8 +136,15 @@ func (c *callers) call(fn func() error) {
 	})
 }
 
+// ended is how the calls so far ended.
+func (c *callers) ended() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.ends)
+}
+
 func (c *callers) total() (n int) {
-	for _, k := range c.ends {
+	for _, k := range c.ended() {
 		n += k
 	}
 	return n

@@ -17,16 +17,17 @@ const (
 // Headroom keeps a part of every limit free for requests that are more urgent, after Tornex's bucket.
 type Headroom struct {
 	// Classes in order of falling urgency. A request belongs to the first class whose MaxNice is not below its niceness,
-	// and may use every limit up to the class's Share; one that belongs to none may use all. Default: no classes
+	// or to the last, and may use every limit up to the class's Share. Default: no classes, all may use all
 	Classes []Class
-	// Lift lets a request that has waited this long use all of every limit. Default 0: never
+	// Lift lets a request that has waited this long use all of every limit. TryAcquire does not wait, so it is never
+	// lifted. Default 0: never
 	Lift time.Duration
 }
 
 // Class is what requests of some urgency may use.
 type Class struct {
 	MaxNice int     // the least urgent niceness of the class, -20 to 19
-	Share   float64 // of each limit, 0 to 1: 0.7 of 10 events is 7. With 0 requests of the class go only by Lift
+	Share   float64 // of each limit, 0 to 1: 0.7 of 10 events is 7. With 0 the class's requests go only by Lift, so by Acquire
 }
 
 // Tornex is the configuration of Tornex's bucket: 10 requests in any 6 seconds; user requests (niceness −10 and below)

@@ -9,7 +9,8 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// metrics are a family's OpenTelemetry instruments. Their only attributes are the family and the outcome: never an ID.
+// metrics are a family's OpenTelemetry instruments. Their only attributes are the system, the family and the outcome: never
+// an ID.
 // What happens at the gates is counted there and read when metrics are collected, so that a pass costs nothing extra.
 type metrics struct {
 	creations    metric.Int64Counter
@@ -29,9 +30,9 @@ const (
 
 func newMetrics(meter metric.Meter, f *Family) (*metrics, error) {
 	m := &metrics{}
-	family := attribute.String("penstock.family", f.name)
+	system, family := attribute.String("penstock.system", f.sys.Name()), attribute.String("penstock.family", f.name)
 	with := func(outcome string) attribute.Set {
-		return attribute.NewSet(family, attribute.String("penstock.outcome", outcome))
+		return attribute.NewSet(system, family, attribute.String("penstock.outcome", outcome))
 	}
 	for i, name := range [numOutcomes]string{"ok", "gave_up", "error"} {
 		m.outcomes[i] = []metric.RecordOption{metric.WithAttributeSet(with(name))}
@@ -55,7 +56,7 @@ func newMetrics(meter metric.Meter, f *Family) (*metrics, error) {
 	live, err := meter.Int64ObservableGauge("penstock.bucket.live",
 		metric.WithDescription("Buckets that live now."), metric.WithUnit("{bucket}"))
 	errs[5] = err
-	plain := metric.WithAttributeSet(attribute.NewSet(family))
+	plain := metric.WithAttributeSet(attribute.NewSet(system, family))
 	passed, refused := metric.WithAttributeSet(with("passed")), metric.WithAttributeSet(with("refused"))
 	m.registration, errs[6] = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		if f.children == nil {

@@ -25,7 +25,9 @@ func collect(t *testing.T, reader sdk.Reader) map[string]int64 {
 	require.NoError(t, reader.Collect(context.Background(), &rm))
 	series := make(map[string]int64)
 	add := func(name string, set attribute.Set, n int64) {
-		require.LessOrEqual(t, set.Len(), 2, "the family and the outcome, never an ID")
+		require.LessOrEqual(t, set.Len(), 3, "the system, the family and the outcome, never an ID")
+		system, _ := set.Value("penstock.system")
+		require.Equal(t, "penstock", system.AsString())
 		family, _ := set.Value("penstock.family")
 		require.Equal(t, "test", family.AsString())
 		if outcome, ok := set.Value("penstock.outcome"); ok {

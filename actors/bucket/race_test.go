@@ -23,6 +23,16 @@ func TestG12_EverythingAtOnce(t *testing.T) {
 		Headroom:   Headroom{Classes: []Class{{MaxNice: 0, Share: 1}, {MaxNice: MaxNice, Share: 0.5}}},
 		Aging:      time.Millisecond,
 	})
+	var mu sync.Mutex
+	var before FamilyInfo
+	told := func(f *Family) { // counters never fall
+		mu.Lock()
+		defer mu.Unlock()
+		after := f.Info()
+		assert.GreaterOrEqual(t, after.Passed, before.Passed)
+		assert.GreaterOrEqual(t, after.Refused, before.Refused)
+		before = after
+	}
 	events := f.sys.Tree().Subscribe(1)
 	defer events.Close()
 	var wg sync.WaitGroup
@@ -47,7 +57,7 @@ func TestG12_EverythingAtOnce(t *testing.T) {
 					b.Throttle(time.Now().Add(time.Millisecond))
 				case 9:
 					b.Info()
-					f.Info()
+					told(f)
 					f.Lookup("user-0")
 				case 10:
 					_ = f.SetLimits(limit.Limit{Name: "a", Events: 30 + rng.IntN(30), Per: 5 * time.Millisecond},

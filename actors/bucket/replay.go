@@ -67,13 +67,23 @@ func (r *Replay) Arrive(id string, at time.Time, req Request) error {
 		return nil
 	}
 	if s.waiting() >= r.maxWaiting {
-		r.report(Outcome{ID: id, At: at, Err: &FullError{ID: id, Waiting: s.waiting(), RetryAfter: s.due(at)}})
+		r.report(Outcome{ID: id, At: at, Err: r.crowded(id, s, at)})
 		return nil
 	}
 	t := new(ticket)
 	s.admit(at, req.Nice, costs, t)
 	s.join(t)
 	return nil
+}
+
+func (r *Replay) crowded(id string, s *state, now time.Time) *FullError {
+	full := &FullError{Family: "replay", ID: id, Waiting: s.waiting()}
+	t := s.head()
+	var held int
+	if full.RetryAfter, held = s.await(now, t.nice, &t.costs); held >= 0 {
+		full.Limit = r.rules.names[held]
+	}
+	return full
 }
 
 // Finish gives everybody who still waits their turn, in virtual time.

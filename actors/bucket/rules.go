@@ -27,7 +27,7 @@ type rules struct {
 	throttle time.Time     // of the whole family; zero: none
 	// forgotten is, for limits whose window got longer than Idle, when buckets that were put away before may at the latest
 	// have used them up. Who comes back, or is new, is taken for one of those.
-	forgotten map[string]time.Time
+	forgotten [limit.MaxLimits]time.Time
 	refusal   error // why nothing is let in any more; nil: it is
 }
 
@@ -64,14 +64,18 @@ func (r *rules) next() *rules {
 	return &n
 }
 
-// ceiling is how far a request of this niceness may use the limits.
+// ceiling is how far a request of this niceness may use the limits at once.
 func (r *rules) ceiling(nice int) *limit.Costs {
-	for i := range r.classes {
+	last := len(r.classes) - 1
+	if last < 0 {
+		return &r.full
+	}
+	for i := range r.classes[:last] {
 		if nice <= r.classes[i].maxNice {
 			return &r.classes[i].ceiling
 		}
 	}
-	return &r.full
+	return &r.classes[last].ceiling
 }
 
 // rank orders requests that wait: the lower goes first. With ageing it is the moment at which a request would have to
@@ -120,34 +124,47 @@ func clampCost(n int) int { return min(n, 1<<31-1) }
 
 // possible returns an error if a request can never be granted, however long it waits.
 func (r *rules) possible(nice int, costs *limit.Costs) error {
-	ceiling, why := r.ceiling(nice), ""
+	return r.fits(costs, r.utmost(nice), "which never grants it more than %d at once")
+}
+
+// atOnce returns an error if a request can never be granted without having waited.
+func (r *rules) atOnce(nice int, costs *limit.Costs) error {
+	return r.fits(costs, r.ceiling(nice), "of which its niceness lets it take at most %d unless it has waited: use Acquire")
+}
+
+// utmost is the ceiling that a request of this niceness gets to by waiting.
+func (r *rules) utmost(nice int) *limit.Costs {
 	switch {
-	case r.lift > 0, r.aging > 0:
-		ceiling = &r.full // it will get there
-	case ceiling != &r.full:
-		why = fmt.Sprintf(" to niceness %d", nice)
+	case r.lift > 0:
+		return &r.full
+	case r.aging > 0:
+		return r.ceiling(MinNice)
 	}
-	for i := range r.names {
+	return r.ceiling(nice)
+}
+
+// fits returns an error, ending in the given words, if the costs are above the ceiling.
+func (r *rules) fits(costs, ceiling *limit.Costs, words string) error {
+	for i, name := range r.names {
 		if costs[i] > ceiling[i] {
-			return fmt.Errorf("%w request: it costs %d of limit %q, which never grants more than %d at once%s", penstock.ErrInvalid, costs[i], r.names[i], ceiling[i], why)
+			return fmt.Errorf("%w request: it costs %d of limit %q, "+words, penstock.ErrInvalid, costs[i], name, ceiling[i])
 		}
 	}
 	return nil
 }
 
-// lengthen notes at now which limits of the plan, compared with those of the plan before, have a window that reaches
-// back to before a bucket of that time was put away, idle as it had been.
-func (r *rules) lengthen(now time.Time, before []limit.Limit, slack, idle time.Duration) {
-	forgotten := make(map[string]time.Time)
-	for _, l := range r.plan.Limits() {
-		at := r.forgotten[l.Name]
-		for _, old := range before {
-			if old.Name == l.Name && memory(l)+r.plan.Slack() > max(memory(old)+slack, idle) {
-				at = now.Add(-idle)
-			}
+// lengthen notes at now which limits, compared with those of the plan before, have a window that reaches back to before
+// a bucket of that time was put away, idle as it had been.
+func (r *rules) lengthen(now time.Time, before *limit.Plan, idle time.Duration) {
+	var forgotten [limit.MaxLimits]time.Time
+	limits, old := r.plan.Limits(), before.Limits()
+	for i, j := range r.plan.Origin(before) {
+		if j < 0 {
+			continue
 		}
-		if !at.IsZero() {
-			forgotten[l.Name] = at
+		forgotten[i] = r.forgotten[j]
+		if memory(limits[i])+r.plan.Slack() > max(memory(old[j])+before.Slack(), idle) {
+			forgotten[i] = now.Add(-idle)
 		}
 	}
 	r.forgotten = forgotten
@@ -163,8 +180,8 @@ func memory(l limit.Limit) time.Duration {
 
 // chargeForgotten has a new bucket's limits remember what it may have used when it lived before.
 func (r *rules) chargeForgotten(s *limit.Set) {
-	for i, name := range r.names {
-		if at, ok := r.forgotten[name]; ok {
+	for i, at := range r.forgotten {
+		if !at.IsZero() {
 			var costs limit.Costs
 			costs[i] = r.full[i]
 			s.Charge(at, &costs)

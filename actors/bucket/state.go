@@ -203,6 +203,16 @@ func (s *state) open() {
 	}
 }
 
+// owe charges what passes although it should have waited, up to what as many as may wait would have taken.
+func (s *state) owe(now time.Time, costs *limit.Costs, maxWaiting int) {
+	for i := range s.rules.names {
+		if s.limits.Used(now, i) > int(s.rules.full[i])+maxWaiting {
+			return
+		}
+	}
+	s.limits.Charge(now, costs)
+}
+
 // promote makes a waiting request more urgent. Its place among equals stays that of its arrival.
 func (s *state) promote(t *ticket, nice int) {
 	if nice >= t.nice || !t.counted {

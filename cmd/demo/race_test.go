@@ -50,10 +50,8 @@ func TestQuickRace(t *testing.T) {
 		assert.GreaterOrEqual(t, row.Interactive.Count+row.Background.Count, row.Served, row.Name)
 		assert.Positive(t, row.Background.CutOff, row.Name)
 	}
-	plain, paced, penstock := result.Rows[0], result.Rows[1], result.Rows[2]
+	plain, penstock := result.Rows[0], result.Rows[2]
 	assert.Greater(t, plain.Busiest, 10, "the API is strict")
-	assert.Less(t, penstock.Refused, paced.Refused)
-	assert.Less(t, penstock.Refused, plain.Refused)
 	assert.Equal(t, result.Kept, penstock.Refused == 0 && penstock.Busiest <= 10)
 	assert.Equal(t, result.Kept, code == exitOK)
 }
