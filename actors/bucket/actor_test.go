@@ -58,6 +58,7 @@ func (s *storm) run(t *testing.T, f *Family) {
 		time.Sleep(time.Duration(rng.Int64N(int64(s.gap))))
 	}
 	s.callers.wg.Wait()
+	synctest.Wait() // for the word of those who gave up
 }
 
 // storms runs storms of many seeds, each in a bubble, and checks what must hold for every one of them.
