@@ -1,7 +1,7 @@
 // Package penstock meters work into a service: supervised flow control, on actors addressed by ID.
 //
-// This package is the front door: a [System] and its life. What it meters with are the packages beside it, each a set
-// of supervised actors that are started on demand and put away when idle:
+// This package is the front door: a [System] and its life. What it meters with are the rooms beside it, packages that
+// each keep one kind of supervised actors, started on demand and put away when idle:
 //
 //   - actors/bucket: whose turn is it, at this user's rate
 //

@@ -25,7 +25,7 @@ func defaults() options {
 	return options{name: "penstock", logger: slog.New(slog.DiscardHandler), meters: otel.GetMeterProvider()}
 }
 
-// WithName names the system in logs, metrics and Info. 1 to 64 bytes of UTF-8; default "penstock".
+// WithName names the system in logs, in metrics (the attribute penstock.system) and in Info. 1 to 64 bytes of UTF-8; default "penstock".
 func WithName(name string) Option { return func(o *options) { o.name = name } }
 
 // WithLogger sets where the system and the engine below it log to. Default: nowhere.

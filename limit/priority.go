@@ -16,8 +16,8 @@ type waiter interface {
 }
 
 // Priority is a queue in which the lower rank goes first, and inside a rank
-// the lower sequence number. The zero Priority is empty and ready. Not safe
-// for concurrent use.
+// the lower sequence number. T is a pointer to a struct that embeds a [Turn].
+// The zero Priority is empty and ready. Not safe for concurrent use.
 type Priority[T waiter] struct {
 	heap []place[T]
 }

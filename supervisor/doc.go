@@ -4,6 +4,8 @@
 //	                        │           └─ child …
 //	                        └─ spawner …
 //
+// A room is a package that keeps one kind of actors, such as actors/bucket; it says in a [Spec] what they are.
+//
 // A [Tree] is one root. A [Family] is a set of children of one kind that are started on demand, one for each key, by
 // several spawners that share the keys by hash. Families are started in the order of their making and stopped in the
 // reverse order, children first.

@@ -94,7 +94,7 @@ func TestRaceReport(t *testing.T) {
 		},
 	}
 	var b strings.Builder
-	require.NoError(t, race{rule: strict.Rule{Events: 10, Per: 6 * time.Second}, users: 20, duration: 20 * time.Second}.announce(&b))
+	require.NoError(t, race{rule: strict.Rule{Events: 10, Per: 6 * time.Second}, slack: 150 * time.Millisecond, users: 20, duration: 20 * time.Second}.announce(&b))
 	require.NoError(t, result.print(&b))
 	golden(t, "race", b.String())
 
@@ -108,7 +108,7 @@ func TestRaceReport(t *testing.T) {
 // TestPlainClientBacksOff: a refused client comes back, later and later, until it is served.
 func TestPlainClientBacksOff(t *testing.T) {
 	rule := strict.Rule{Events: 1, Per: 400 * time.Millisecond}
-	all, err := race{rule: rule}.contestants()
+	all, err := race{rule: rule, slack: 50 * time.Millisecond}.contestants()
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, closeAll(all)) }()
 	for _, c := range all {

@@ -62,13 +62,14 @@ func (t *tally) sum() raceSum {
 	return raceSum{t.waits.quantiles(), t.open}
 }
 
-// announce says in two sentences what is about to be seen.
+// announce says what is about to be seen.
 func (r race) announce(w io.Writer) error {
 	_, err := fmt.Fprintf(w, `A strict API on this machine allows each of %d users %d requests in any %s, answers 429 beyond
 that, and keeps its own record. Three kinds of clients bring it the same demand for %s: requests
-that people wait for (interactive), and a backlog that always wants more (background).
+that people wait for (interactive), and a backlog that always wants more (background). Penstock
+is set to keep %s of distance from the limit, and a fifth of it in hand for interactive requests.
 
-`, r.users, r.rule.Events, brief(r.rule.Per), brief(r.duration))
+`, r.users, r.rule.Events, brief(r.rule.Per), brief(r.duration), brief(r.slack))
 	return err
 }
 
