@@ -13,11 +13,12 @@ type calendar struct {
 	count  int64 // taken in it, or near enough to its beginning
 	tail   int64 // the part of count that counts in the next window too
 	latest int64 // wall clock at the last take
+	closed int64 // wall clock at the last take of a window that has closed, or MinInt64
 	born   int64 // instant.at: takes before this are not in count
 }
 
 func newCalendar(born int64) *calendar {
-	return &calendar{window: math.MinInt64, latest: math.MinInt64, born: born}
+	return &calendar{window: math.MinInt64, latest: math.MinInt64, closed: math.MinInt64, born: born}
 }
 
 // windowOf is the window open at wall.
@@ -36,6 +37,9 @@ func (c *calendar) advance(sp *spec, wall int64) int64 {
 	k := sp.windowOf(wall)
 	if k <= c.window {
 		return max(wall, c.window*sp.per+sp.slack)
+	}
+	if c.count > 0 {
+		c.closed = c.latest
 	}
 	if c.window != math.MinInt64 && k == c.window+1 {
 		c.count = c.tail
@@ -110,6 +114,9 @@ func (c *calendar) change(old, sp *spec, now instant) {
 		opened := c.window*old.per + old.slack
 		c.born = max(c.born, now.at-(wall-opened)) // what was taken before is not in count
 		c.window = sp.windowOf(wall)
+		if c.closed >= c.window*sp.per-sp.slack { // how much that was is no longer known
+			c.count += sp.capacity
+		}
 	}
 	c.tail = 0
 	if c.near(sp, wall) {

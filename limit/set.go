@@ -130,6 +130,18 @@ func (s *Set) Charge(now time.Time, costs *Costs) {
 	}
 }
 
+// Forget has limit i count as fully used up to `at`, for it is not known how
+// much was: a Rolling limit stays full until that has left its window, also
+// after a Change to a longer one. It is for a new Set that takes the place of a forgotten one.
+func (s *Set) Forget(at time.Time, i int) {
+	in, sp := s.plan.instant(at), &s.plan.specs[i]
+	if r, ok := s.regulator(i).(*rolling); ok {
+		r.forgot, r.gap = max(r.forgot, in.at), true
+		return
+	}
+	s.regulator(i).take(sp, in, sp.capacity)
+}
+
 // Refund gives back costs that were taken at `at`, the now of that Take or
 // Charge. What no longer counts is not given back a second time, and no limit
 // gets emptier than unused: of a Smooth limit, what it earned since `at` is
@@ -178,7 +190,8 @@ func (s *Set) Fresh(now time.Time) bool {
 // No change is a free refill. A Rolling limit whose window got longer counts
 // as full until the last take it has already forgotten has left the longer
 // window. A Smooth limit's debt is reckoned from its last take at the new rate. A
-// Calendar limit with another Per counts what was used as used in the current window.
+// Calendar limit with another Per counts what was used as used in the current
+// window, and a full one more if that reaches back to takes in windows that have closed.
 func (s *Set) Change(now time.Time, p *Plan) {
 	if p == s.plan {
 		return

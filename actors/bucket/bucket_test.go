@@ -3,6 +3,7 @@ package bucket
 import (
 	"context"
 	"errors"
+	"math"
 	"runtime"
 	"strings"
 	"sync"
@@ -794,4 +795,73 @@ func TestTheFastWayAllocatesNothing(t *testing.T) {
 	full := newFamily(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Hour}}}).Bucket("user")
 	full.TryAcquire(Request{})
 	assert.Zero(t, testing.AllocsPerRun(100, func() { full.TryAcquire(Request{}) }), "refused")
+}
+
+func TestG1_SettlingAPermitOfAFormerLifeGivesNothingBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}, Idle: 10 * time.Second})
+		b := f.Bucket("user")
+		p, err := b.Acquire(context.Background(), Request{Cost: 5})
+		require.NoError(t, err)
+		time.Sleep(30 * time.Second)
+		require.Zero(t, f.Len())
+		assert.Equal(t, 10, all(b))
+		p.Settle(map[string]int{"api": 1})
+		assert.Equal(t, 0, all(b), "the window is full")
+	})
+}
+
+func TestG2_ADebtIsUse(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}, Idle: 60 * time.Second})
+		b := f.Bucket("user")
+		p, err := b.Acquire(context.Background(), Request{})
+		require.NoError(t, err)
+		time.Sleep(58 * time.Second)
+		p.Settle(map[string]int{"api": 11})
+		time.Sleep(20 * time.Second)
+		require.NoError(t, f.SetLimits(limit.Limit{Name: "api", Events: 10, Per: 50 * time.Second}))
+		assert.Equal(t, 0, all(b), "ten were used 20 s ago")
+	})
+}
+
+func TestMoreSlackDoesNotBlockNewBuckets(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{{Name: "api", Events: 100, Per: time.Hour}}})
+		require.NoError(t, f.SetSlack(time.Second))
+		d := f.Bucket("new").TryAcquire(Request{})
+		assert.True(t, d.Allowed, "refused for %v", d.RetryAfter)
+	})
+}
+
+func TestG2_ALongerWindowCountsWhatWasUsedInAFormerLife(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}, Idle: 10 * time.Second})
+		assert.Equal(t, 10, all(f.Bucket("user")))
+		time.Sleep(20 * time.Second)
+		require.Zero(t, f.Len())
+		assert.True(t, f.Bucket("user").TryAcquire(Request{}).Allowed)
+		require.NoError(t, f.SetLimits(limit.Limit{Name: "api", Events: 10, Per: time.Minute}))
+		assert.Equal(t, 0, all(f.Bucket("user")), "eleven in this minute already")
+	})
+}
+
+func TestAThrottleWithoutEndHoldsAndRefusesNobody(t *testing.T) {
+	for name, until := range map[string]time.Time{"max": time.Unix(1<<40, 0), "9999": time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), "min": {}, "old": time.Unix(math.MinInt32*1000, 0)} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
+				b := f.Bucket("user")
+				b.Throttle(until)
+				d := b.TryAcquire(Request{})
+				_, err := b.Acquire(within(t, time.Minute), Request{})
+				if until.After(time.Now()) {
+					assert.ErrorIs(t, err, context.DeadlineExceeded)
+					assert.Positive(t, d.RetryAfter)
+				} else {
+					assert.NoError(t, err)
+				}
+			})
+		})
+	}
 }

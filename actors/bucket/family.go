@@ -29,7 +29,8 @@ type Family struct {
 	clock    clock.Clock
 	children *supervisor.Family[string, gate]
 	rules    atomic.Pointer[rules]
-	mu       sync.Mutex // held while rules are changed
+	mu       sync.Mutex   // held while rules are changed
+	putAway  atomic.Int64 // when a bucket was put away last, after the rules' epoch; 0: none ever was. Written under mu
 	crowd    crowd
 	waiters  sync.Pool
 	past     past
@@ -147,7 +148,7 @@ func (f *Family) setPlan(change func(*limit.Plan) (*limit.Plan, error)) error {
 			return false
 		}
 		before := r.plan
-		r.withPlan(plan, f.cfg.Headroom).lengthen(f.now(r), before, f.cfg.Idle)
+		r.withPlan(plan, f.cfg.Headroom).lengthen(f.former(), before)
 		return true
 	})
 	if failure == nil {
@@ -199,7 +200,8 @@ func (f *Family) Close(ctx context.Context) error { return f.children.Close(ctx)
 // open prepares a new entry.
 func (f *Family) open(e *entry) {
 	g := &e.Value
-	g.state = newState(f.rules.Load())
+	r := f.rules.Load()
+	g.state = newState(r, f.now(r), f.former())
 	g.state.used = f.clock.Elapsed()
 	g.handle.family, g.handle.id = f, e.Key()
 	g.handle.entry.Store(e)
@@ -217,10 +219,33 @@ func (f *Family) mayForget(e *entry) bool {
 	if !g.state.idle(f.clock.Offset(now), f.cfg.Idle) || !g.state.fresh(now) {
 		return false
 	}
+	if !f.noteAway(g.state.rules) {
+		return false
+	}
 	f.past.passed.Add(g.state.passed)
 	f.past.refused.Add(g.state.refused())
 	g.state.rules = nil
 	return true
+}
+
+// noteAway notes that a bucket is put away under these rules. It returns false if they are no longer in force: a change of
+// limits has to know of every bucket that was put away before it.
+func (f *Family) noteAway(r *rules) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.rules.Load() != r {
+		return false
+	}
+	f.putAway.Store(int64(f.clock.Elapsed()))
+	return true
+}
+
+// former is when a bucket was put away last; zero: none ever was.
+func (f *Family) former() time.Time {
+	if at := f.putAway.Load(); at != 0 {
+		return f.clock.At(time.Duration(at))
+	}
+	return time.Time{}
 }
 
 // ended tells whoever waits at a bucket that its actor is no more.

@@ -184,3 +184,11 @@ func ids(n int) []string {
 	}
 	return list
 }
+
+// all takes what there is, and says how much that was.
+func all(b *Bucket) (n int) {
+	for b.TryAcquire(Request{}).Allowed {
+		n++
+	}
+	return n
+}

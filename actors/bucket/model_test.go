@@ -49,7 +49,7 @@ func newModel(t *rapid.T) *model {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &model{t: t, cfg: cfg, rules: r, state: newState(r), now: t0}
+	return &model{t: t, cfg: cfg, rules: r, state: newState(r, t0, time.Time{}), now: t0}
 }
 
 func (m *model) request() (nice int, costs limit.Costs) {
@@ -280,7 +280,7 @@ func TestG1_LimitsAreDelivered(t *testing.T) {
 		{Events: 60, Per: time.Minute, Algorithm: limit.Calendar},
 	} {
 		t.Run(l.String(), func(t *testing.T) {
-			s := newState(rulesFor(t, Config{Limits: []limit.Limit{l}}))
+			s := newState(rulesFor(t, Config{Limits: []limit.Limit{l}}), t0, time.Time{})
 			const windows = 4
 			start := t0.Truncate(l.Per)
 			end, granted, now := start.Add(windows*l.Per), 0, start

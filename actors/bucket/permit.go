@@ -51,8 +51,11 @@ func (p *Permit) settleAt(e *entry, r *rules, actual map[string]int) bool {
 			more[i], less[i] = max(0, took-charged[i]), max(0, charged[i]-took)
 		}
 	}
+	g.state.use(now.Sub(r.epoch)) // a debt is not to be forgotten sooner than a request
 	g.state.limits.Charge(now, &more)
-	g.state.limits.Refund(now, p.at, &less)
+	if e == p.entry { // else the bucket was put away meanwhile, and nothing of the permit counts any more
+		g.state.limits.Refund(now, p.at, &less)
+	}
 	waiting := g.state.waiting() > 0
 	g.mu.Unlock()
 	if waiting {

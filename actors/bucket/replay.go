@@ -1,8 +1,15 @@
 package bucket
 
 import (
+	"fmt"
 	"time"
+
+	"github.com/penstock-go/penstock"
 )
+
+// maxFar is how far from now a replayed request may lie. Package limit's time stands still beyond 73 years, and with it
+// the line.
+const maxFar = 70 * 366 * 24 * time.Hour
 
 // Replay tells what a configuration would do to requests of the past: it runs the state of real buckets over their
 // times of arrival, without actors, in virtual time. Every ID has a bucket; requests that cannot go at once wait, as
@@ -39,10 +46,14 @@ func NewReplay(cfg Config, report func(Outcome)) (*Replay, error) {
 }
 
 // Arrive replays a request for the ID. Its time must not be before that of the ID's last one; if it is, it is taken as
-// that. The error says that the ID or the request is bad.
+// that. The error says that the ID or the request is bad,
+// or that the time is more than 70 years away.
 func (r *Replay) Arrive(id string, at time.Time, req Request) error {
 	if err := checkID(id); err != nil {
 		return err
+	}
+	if far := at.Sub(r.rules.epoch).Abs(); far > maxFar {
+		return fmt.Errorf("%w time: %v; a replay takes times within 70 years of now", penstock.ErrInvalid, at)
 	}
 	priced := r.rules.one
 	costs, err := r.rules.price(&req, &priced)
@@ -54,7 +65,7 @@ func (r *Replay) Arrive(id string, at time.Time, req Request) error {
 	}
 	b := r.buckets[id]
 	if b == nil {
-		b = &replayed{state: newState(r.rules), now: at}
+		b = &replayed{state: newState(r.rules, at, time.Time{}), now: at}
 		r.buckets[id] = b
 	}
 	if at.Before(b.now) {

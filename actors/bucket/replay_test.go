@@ -86,3 +86,14 @@ func TestReplayOfBadInputAndTimesThatGoBack(t *testing.T) {
 	r.Finish()
 	assert.Equal(t, []Outcome{{ID: "u", At: t0}, {ID: "u", At: t0, Wait: time.Second}}, outcomes)
 }
+
+func TestReplayRefusesTimesThatStandStill(t *testing.T) {
+	r, err := NewReplay(Config{Limits: []limit.Limit{tenIn6s}}, func(Outcome) {})
+	require.NoError(t, err)
+	for _, at := range []time.Time{{}, time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		for range 11 {
+			assert.ErrorIs(t, r.Arrive("a", at, Request{}), penstock.ErrInvalid)
+		}
+	}
+	r.Finish() // would not end
+}

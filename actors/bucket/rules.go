@@ -20,11 +20,13 @@ type rules struct {
 	classes  []classRules // in order of falling urgency; empty: no head-room
 	lift     time.Duration
 	aging    time.Duration
-	grain    time.Duration // how far behind a bucket's note of its last use may be
-	wall     bool          // a limit needs the wall clock
-	fast     bool          // the fast way through a gate may be tried: no wall clock needed, not closed
-	epoch    time.Time     // the plan's, which never changes; ranks count from it too
-	throttle time.Time     // of the whole family; zero: none
+	grain    time.Duration   // how far behind a bucket's note of its last use may be
+	unused   time.Duration   // for so long at least nobody had used a bucket that was put away
+	reach    []time.Duration // by limit: what was taken longer ago does not count
+	wall     bool            // a limit needs the wall clock
+	fast     bool            // the fast way through a gate may be tried: no wall clock needed, not closed
+	epoch    time.Time       // the plan's, which never changes; ranks count from it too
+	throttle time.Time       // of the whole family; zero: none
 	// forgotten is, for limits whose window got longer than Idle, when buckets that were put away before may at the latest
 	// have used them up. Who comes back, or is new, is taken for one of those.
 	forgotten [limit.MaxLimits]time.Time
@@ -38,6 +40,7 @@ type classRules struct {
 
 func newRules(c Config, plan *limit.Plan) *rules {
 	r := &rules{lift: c.Headroom.Lift, aging: c.Aging, grain: c.Idle / 16, epoch: plan.Epoch()}
+	r.unused = c.Idle - r.grain // the directory's note of the last use may be that far behind
 	return r.withPlan(plan, c.Headroom)
 }
 
@@ -46,9 +49,10 @@ func (r *rules) withPlan(plan *limit.Plan, h Headroom) *rules {
 	r.plan, r.one, r.full = plan, plan.Costs(1), plan.Capacity()
 	r.wall = plan.WallClock()
 	r.fast = !r.wall
-	r.names = nil
+	r.names, r.reach = nil, nil
 	for _, l := range plan.Limits() {
 		r.names = append(r.names, l.Name)
+		r.reach = append(r.reach, memory(l)+2*plan.Slack())
 	}
 	r.classes = nil
 	for _, c := range h.Classes {
@@ -153,9 +157,9 @@ func (r *rules) fits(costs, ceiling *limit.Costs, words string) error {
 	return nil
 }
 
-// lengthen notes at now which limits, compared with those of the plan before, have a window that reaches back to before
-// a bucket of that time was put away, idle as it had been.
-func (r *rules) lengthen(now time.Time, before *limit.Plan, idle time.Duration) {
+// lengthen notes which limits, compared with those of the plan before, have a window that reaches back to what a bucket
+// that was put away, the last of them at former, may have used; zero: none ever was.
+func (r *rules) lengthen(former time.Time, before *limit.Plan) {
 	var forgotten [limit.MaxLimits]time.Time
 	limits, old := r.plan.Limits(), before.Limits()
 	for i, j := range r.plan.Origin(before) {
@@ -163,8 +167,12 @@ func (r *rules) lengthen(now time.Time, before *limit.Plan, idle time.Duration) 
 			continue
 		}
 		forgotten[i] = r.forgotten[j]
-		if memory(limits[i])+r.plan.Slack() > max(memory(old[j])+before.Slack(), idle) {
-			forgotten[i] = now.Add(-idle)
+		unused := r.unused // before it was put away: longer if its window had to be empty for that
+		if l, o := limits[i], old[j]; l.Algorithm == o.Algorithm && (l.Algorithm != limit.Calendar || l.Per == o.Per) {
+			unused = max(unused, memory(o)+before.Slack())
+		}
+		if !former.IsZero() && memory(limits[i])+r.plan.Slack() > unused {
+			forgotten[i] = later(forgotten[i], former.Add(-unused))
 		}
 	}
 	r.forgotten = forgotten
@@ -173,18 +181,36 @@ func (r *rules) lengthen(now time.Time, before *limit.Plan, idle time.Duration) 
 // memory is for how long a limit remembers a take.
 func memory(l limit.Limit) time.Duration {
 	if l.Algorithm == limit.Smooth {
-		return time.Duration(float64(l.Per) / float64(l.Events) * float64(max(l.Burst, 1)))
+		n := time.Duration(l.Events)
+		return (l.Per + n - 1) / n * time.Duration(max(l.Burst, 1))
 	}
 	return l.Per
 }
 
-// chargeForgotten has a new bucket's limits remember what it may have used when it lived before.
-func (r *rules) chargeForgotten(s *limit.Set) {
-	for i, at := range r.forgotten {
+// remember has the limits of a bucket that is made at born know what it may have used when it lived before, also what
+// counts no more: a window that gets longer may reach back to it. former is when a bucket was put away last; zero: none.
+func (r *rules) remember(s *limit.Set, born, former time.Time) {
+	for i := range r.names {
+		at := r.forgotten[i]
+		if !former.IsZero() {
+			at = later(at, earlier(former.Add(-r.unused), born.Add(-r.reach[i])))
+		}
 		if !at.IsZero() {
-			var costs limit.Costs
-			costs[i] = r.full[i]
-			s.Charge(at, &costs)
+			s.Forget(at, i)
 		}
 	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }

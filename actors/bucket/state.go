@@ -49,9 +49,10 @@ func (t *ticket) reprice(p *limit.Plan) {
 	t.costs, t.plan = p.Translate(t.plan, &t.costs, t.cost), p
 }
 
-func newState(r *rules) state {
+// newState is a bucket made at born; about former see remember.
+func newState(r *rules, born, former time.Time) state {
 	s := state{rules: r, limits: r.plan.NewSet()}
-	r.chargeForgotten(&s.limits)
+	r.remember(&s.limits, born, former)
 	s.hold(r.throttle)
 	return s
 }
@@ -119,7 +120,7 @@ func (s *state) held(now time.Time) time.Duration {
 	if rest <= 0 {
 		b.throttled = false
 	}
-	return max(rest, 0)
+	return min(max(rest, 0), limit.Never-1) // a throttle without end is no reason to send anybody away
 }
 
 // use notes that a caller asked. The note may be the rules' grain behind, so that it is seldom written.
@@ -175,6 +176,7 @@ func (s *state) join(t *ticket) {
 	t.reprice(s.rules.plan) // the limits may have been changed while it was on its way
 	s.backlog.line.Push(t, s.rules.rank(t.nice, t.since), t.seq)
 	t.inLine = true
+	s.open() // the front may still be that of somebody who gave up
 }
 
 // dismiss counts out a request that waited, and takes it out of the line if it got there. It reports false if that had

@@ -41,7 +41,7 @@ func turns(s *state, now time.Time) (went []*ticket) {
 }
 
 func TestB4_ElevenWithinSixSecondsWait(t *testing.T) {
-	s := newState(rulesFor(t, Config{Limits: []limit.Limit{tenIn6s}}))
+	s := newState(rulesFor(t, Config{Limits: []limit.Limit{tenIn6s}}), t0, time.Time{})
 	for range 10 {
 		require.Nil(t, arrival(&s, t0, 0, 1))
 	}
@@ -53,7 +53,7 @@ func TestB4_ElevenWithinSixSecondsWait(t *testing.T) {
 }
 
 func TestB8_TheMoreUrgentGoesFirstAndEqualsInOrder(t *testing.T) {
-	s := newState(rulesFor(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Second}}}))
+	s := newState(rulesFor(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Second}}}), t0, time.Time{})
 	arrival(&s, t0, 0, 1)
 	low1, low2 := arrival(&s, t0, 5, 1), arrival(&s, t0, 5, 1)
 	high1, high2 := arrival(&s, t0, -5, 1), arrival(&s, t0, -5, 1)
@@ -65,7 +65,7 @@ func TestB8_TheMoreUrgentGoesFirstAndEqualsInOrder(t *testing.T) {
 }
 
 func TestB8_TornexsClasses(t *testing.T) {
-	s := newState(rulesFor(t, Tornex()))
+	s := newState(rulesFor(t, Tornex()), t0, time.Time{})
 	generic := arrival(&s, t0, 1, 1)
 	require.NotNil(t, generic, "a generic request goes only in its turn")
 	for i := range 7 {
@@ -85,7 +85,7 @@ func TestB8_TornexsClasses(t *testing.T) {
 
 func TestHeadroomOfABurstyBackgroundLeavesRoomForTheUrgent(t *testing.T) {
 	cfg := Config{Limits: []limit.Limit{tenIn6s}, Headroom: Headroom{Classes: []Class{{MaxNice: 0, Share: 1}, {MaxNice: MaxNice, Share: 0.5}}}}
-	s := newState(rulesFor(t, cfg))
+	s := newState(rulesFor(t, cfg), t0, time.Time{})
 	for range 20 {
 		arrival(&s, t0, 10, 1)
 	}
@@ -97,7 +97,7 @@ func TestHeadroomOfABurstyBackgroundLeavesRoomForTheUrgent(t *testing.T) {
 }
 
 func TestG7_NobodyPassesThoseWhoWait(t *testing.T) {
-	s := newState(rulesFor(t, Config{Limits: []limit.Limit{tenIn6s}}))
+	s := newState(rulesFor(t, Config{Limits: []limit.Limit{tenIn6s}}), t0, time.Time{})
 	for range 8 {
 		require.Nil(t, arrival(&s, t0, 0, 1))
 	}
@@ -110,7 +110,7 @@ func TestG7_NobodyPassesThoseWhoWait(t *testing.T) {
 }
 
 func TestG7_AWaiterOnItsWayIsNotPassedEither(t *testing.T) {
-	s := newState(rulesFor(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Second}}}))
+	s := newState(rulesFor(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Second}}}), t0, time.Time{})
 	require.Nil(t, arrival(&s, t0, 0, 1))
 	costs, travelling := s.rules.one, new(ticket)
 	s.admit(t0, -5, &costs, travelling) // not in line yet
@@ -123,7 +123,7 @@ func TestG7_AWaiterOnItsWayIsNotPassedEither(t *testing.T) {
 
 func TestG7_WithAgeingNobodyStarves(t *testing.T) {
 	starved := func(aging time.Duration) bool {
-		s := newState(rulesFor(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Second}}, Aging: aging}))
+		s := newState(rulesFor(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Second}}, Aging: aging}), t0, time.Time{})
 		arrival(&s, t0, 0, 1)
 		old := arrival(&s, t0, 19, 1)
 		for i := range 600 {
@@ -147,7 +147,7 @@ func TestG7_AgeingLiftsIntoMoreUrgentClasses(t *testing.T) {
 		Headroom: Headroom{Classes: []Class{{MaxNice: 0, Share: 1}, {MaxNice: MaxNice, Share: 0.1}}},
 		Aging:    time.Minute,
 	}
-	s := newState(rulesFor(t, cfg))
+	s := newState(rulesFor(t, cfg), t0, time.Time{})
 	require.Nil(t, arrival(&s, t0, 10, 1))
 	waits := arrival(&s, t0, 10, 1)
 	require.NotNil(t, waits)
@@ -163,7 +163,7 @@ func TestG7_AgeingLiftsIntoMoreUrgentClasses(t *testing.T) {
 }
 
 func TestThrottleHoldsEverybodyAndIsNeverShortened(t *testing.T) {
-	s := newState(rulesFor(t, Config{Limits: []limit.Limit{tenIn6s}}))
+	s := newState(rulesFor(t, Config{Limits: []limit.Limit{tenIn6s}}), t0, time.Time{})
 	s.hold(t0.Add(time.Minute))
 	s.hold(t0.Add(time.Second))
 	waits := arrival(&s, t0, -20, 1)
@@ -174,7 +174,7 @@ func TestThrottleHoldsEverybodyAndIsNeverShortened(t *testing.T) {
 }
 
 func TestPromotedRequestsKeepTheirPlaceAmongEquals(t *testing.T) {
-	s := newState(rulesFor(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Second}}}))
+	s := newState(rulesFor(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Second}}}), t0, time.Time{})
 	arrival(&s, t0, 0, 1)
 	first, second, third := arrival(&s, t0, 5, 1), arrival(&s, t0, 0, 1), arrival(&s, t0, 0, 1)
 	s.promote(first, 0)
@@ -187,9 +187,25 @@ func TestPromotedRequestsKeepTheirPlaceAmongEquals(t *testing.T) {
 }
 
 func TestFreshMeansThatNothingIsRemembered(t *testing.T) {
-	s := newState(rulesFor(t, Config{Limits: []limit.Limit{tenIn6s}}))
+	s := newState(rulesFor(t, Config{Limits: []limit.Limit{tenIn6s}}), t0, time.Time{})
 	assert.True(t, s.fresh(t0))
 	arrival(&s, t0, 0, 1)
 	assert.False(t, s.fresh(t0.Add(6*time.Second-1)))
 	assert.True(t, s.fresh(t0.Add(6*time.Second)))
+}
+
+func TestG3_WhoGaveUpHoldsUpNoUrgentTry(t *testing.T) {
+	s := newState(rulesFor(t, Config{Limits: []limit.Limit{tenIn6s}}), t0, time.Time{})
+	costs := s.rules.plan.Costs(10)
+	_, _, ok := s.pass(t0, 0, &costs)
+	require.True(t, ok)
+	urgent, other := new(ticket), new(ticket)
+	s.admit(t0, -20, &costs, urgent)
+	s.join(urgent)
+	s.admit(t0, 0, &costs, other) // on its way
+	s.dismiss(urgent)
+	s.join(other)
+	one := s.rules.plan.Costs(1)
+	_, _, ok = s.pass(t0.Add(6*time.Second), -10, &one)
+	assert.True(t, ok, "more urgent than all who wait")
 }
