@@ -55,11 +55,14 @@ func (h *house) close(err *error) {
 	}
 }
 
-// spawn creates the buckets of all IDs, and returns when the family holds every one.
+// spawn creates the buckets of all IDs, and returns when the family holds every one. Each is used a few times at once, so
+// that its window has the room it will need: growing it is not what a pass costs.
 func (h *house) spawn(ctx context.Context, ids []string) error {
 	for i, id := range ids {
-		if d := h.family.Bucket(id).TryAcquire(bucket.Request{}); d.Err != nil {
-			return fmt.Errorf("bucket %d: %w", i, d.Err)
+		for range 6 {
+			if d := h.family.Bucket(id).TryAcquire(bucket.Request{}); d.Err != nil {
+				return fmt.Errorf("bucket %d: %w", i, d.Err)
+			}
 		}
 	}
 	return poll(ctx, time.Minute, func() bool { return h.family.Len() >= len(ids) })
