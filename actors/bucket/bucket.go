@@ -60,7 +60,8 @@ type FullError struct {
 }
 
 func (e *FullError) Error() string {
-	return fmt.Sprintf("bucket %q of family %q: %d requests wait already, as many as may; the line moves in %v at the earliest", e.ID, e.Family, e.Waiting, e.RetryAfter)
+	return fmt.Sprintf("bucket %q of family %q: %d requests wait already, as many as may; the line moves in %v at the earliest",
+		e.ID, e.Family, e.Waiting, e.RetryAfter)
 }
 
 // Unwrap returns [penstock.ErrFull].

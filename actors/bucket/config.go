@@ -59,7 +59,8 @@ func (c Config) validate() error {
 	}
 	check(c.MaxWaiting > 0, "MaxWaiting is %d; it takes a positive number, or 0 for 10,000", c.MaxWaiting)
 	check(c.MaxBuckets > 0, "MaxBuckets is %d; it takes a positive number, or 0 for 1,000,000", c.MaxBuckets)
-	check(c.Aging == 0 || c.Aging >= time.Millisecond && c.Aging <= maxAging, "Aging is %v; it takes 0 (never) or 1ms to %v", c.Aging, maxAging)
+	check(c.Aging == 0 || c.Aging >= time.Millisecond && c.Aging <= maxAging,
+		"Aging is %v; it takes 0 (never) or 1ms to %v", c.Aging, maxAging)
 	check(c.Idle > 0, "Idle is %v; it takes a positive duration, or 0 for 10m", c.Idle)
 	check(!c.Clustered, "Clustered is true; it takes false, for the system has joined no cluster")
 	errs = append(errs, c.Headroom.validate())

@@ -192,3 +192,16 @@ func all(b *Bucket) (n int) {
 	}
 	return n
 }
+
+// seeds is how many random runs a test makes.
+func seeds() uint64 {
+	if testing.Short() {
+		return 5
+	}
+	return 20
+}
+
+// passivations is how often a bucket was put away.
+func passivations(f *Family) uint64 {
+	return f.sys.Info().Tree.Passivated
+}

@@ -11,86 +11,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/limit"
 )
-
-// storm is random demand at one bucket: callers of all urgencies that come, wait, give up and pass at once, with
-// whatever else the test does to the bucket meanwhile.
-type storm struct {
-	seed    uint64
-	calls   int
-	meddle  func(rng *rand.Rand, f *Family) // now and then
-	gap     time.Duration                   // the longest between two calls
-	costs   []int
-	ledger  ledger
-	callers callers
-}
-
-func (s *storm) run(t *testing.T, f *Family) {
-	rng := rand.New(rand.NewPCG(s.seed, 1))
-	for i := range s.calls {
-		b := f.Bucket("user")
-		r := Request{Nice: rng.IntN(40) - 20, Cost: s.costs[rng.IntN(len(s.costs))]}
-		switch rng.IntN(10) {
-		case 0:
-			if b.TryAcquire(r).Allowed {
-				s.ledger.add(ledgerEntry{at: time.Now(), cost: r.Cost, nice: r.Nice, label: i})
-			}
-		default:
-			patience := time.Hour
-			if rng.IntN(4) == 0 {
-				patience = time.Duration(rng.IntN(10_000)) * time.Millisecond
-			}
-			s.callers.call(func() error {
-				ctx, cancel := context.WithTimeout(context.Background(), patience)
-				defer cancel()
-				_, err := b.Acquire(ctx, r)
-				if err == nil {
-					s.ledger.add(ledgerEntry{at: time.Now(), cost: r.Cost, nice: r.Nice, label: i})
-				}
-				return err
-			})
-		}
-		if s.meddle != nil && rng.IntN(8) == 0 {
-			s.meddle(rng, f)
-		}
-		time.Sleep(time.Duration(rng.Int64N(int64(s.gap))))
-	}
-	s.callers.wg.Wait()
-	synctest.Wait() // for the word of those who gave up
-}
-
-// storms runs storms of many seeds, each in a bubble, and checks what must hold for every one of them.
-func storms(t *testing.T, cfg Config, meddle func(*rand.Rand, *Family), check func(t *testing.T, s *storm, f *Family), opts ...penstock.Option) {
-	seeds := uint64(20)
-	if testing.Short() {
-		seeds = 5
-	}
-	for seed := range seeds {
-		bubble(t, func(t *testing.T) {
-			s := &storm{seed: seed, calls: 150, meddle: meddle, gap: 400 * time.Millisecond, costs: []int{1, 1, 1, 2, 5}}
-			if cfg.Idle > 0 {
-				s.gap = 6 * time.Second // let it be idle now and then
-			}
-			f := newFamily(t, cfg, opts...)
-			s.run(t, f)
-			per := cfg.Limits[0].Per
-			if worst := s.ledger.worst(per); worst > cfg.Limits[0].Events {
-				t.Errorf("seed %d: a window of %v holds %d", seed, per, worst)
-			}
-			if len(s.callers.strange) > 0 {
-				t.Errorf("seed %d: %v", seed, s.callers.strange)
-			}
-			if n := f.Info().Waiting; n != 0 {
-				t.Errorf("seed %d: %d still wait", seed, n)
-			}
-			if check != nil {
-				check(t, s, f)
-			}
-		})
-	}
-}
 
 func TestG1_NoWindowAboveTheLimit(t *testing.T) {
 	storms(t, Config{Limits: []limit.Limit{tenIn6s}}, nil, nil)
@@ -159,10 +81,6 @@ func TestG2_PuttingAwayNeverRefills(t *testing.T) {
 	storms(t, cfg, meddle, func(t *testing.T, _ *storm, f *Family) {
 		assert.Greater(t, passivations(f), uint64(0))
 	})
-}
-
-func passivations(f *Family) uint64 {
-	return f.sys.Info().Tree.Passivated
 }
 
 func TestG3_GivingUpCostsNothing(t *testing.T) {
@@ -279,35 +197,6 @@ func TestG4_EveryoneIsAnswered(t *testing.T) {
 	storms(t, cfg, meddle, nil, deterministic())
 }
 
-func TestG4_CloseAnswersEveryone(t *testing.T) {
-	for _, patience := range []time.Duration{0, time.Second, 7 * time.Second, time.Hour} {
-		bubble(t, func(t *testing.T) {
-			f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
-			var c callers
-			for _, id := range ids(5) {
-				for range 40 {
-					c.call(func() error { _, err := f.Bucket(id).Acquire(context.Background(), Request{}); return err })
-				}
-			}
-			synctest.Wait()
-			err := f.Close(within(t, patience))
-			c.wg.Wait()
-			assert.Equal(t, 200, c.total())
-			switch patience {
-			case time.Hour:
-				assert.NoError(t, err)
-				assert.Equal(t, 200, c.ended()["granted"])
-			case 7 * time.Second:
-				assert.Equal(t, 100, c.ended()["granted"])
-				fallthrough
-			default:
-				assert.ErrorContains(t, err, "turned away")
-				assert.Equal(t, 200-c.ended()["granted"], c.ended()["closed"])
-			}
-		})
-	}
-}
-
 func TestG5_WaitingIsBoundedAndRefusedAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}, MaxWaiting: 100})
@@ -363,55 +252,6 @@ func TestG5_TheHeapStaysFlatUnderOverload(t *testing.T) {
 		overload(30)
 		after := heap()
 		assert.Less(t, after, before+before/5+1<<20)
-	})
-}
-
-func TestG6_CloseLeavesNothing(t *testing.T) { // a goroutine or timer left behind fails the bubble
-	bubble(t, func(t *testing.T) {
-		sys, err := penstock.New()
-		require.NoError(t, err)
-		require.NoError(t, sys.Close(context.Background()), "before any use")
-
-		sys, err = penstock.New()
-		require.NoError(t, err)
-		f, err := NewFamily(sys, "test", Config{Limits: []limit.Limit{tenIn6s}})
-		require.NoError(t, err)
-		var c callers
-		for _, id := range ids(50) {
-			for range 15 {
-				c.call(func() error { _, err := f.Bucket(id).Acquire(context.Background(), Request{}); return err })
-			}
-		}
-		synctest.Wait()
-		for range 3 { // under load, several times at once
-			c.call(func() error { return sys.Close(within(t, time.Second)) })
-		}
-		c.wg.Wait()
-		assert.Zero(t, f.Len())
-		_, err = f.Bucket("user-0").Acquire(context.Background(), Request{})
-		assert.ErrorIs(t, err, penstock.ErrClosed)
-		assert.ErrorIs(t, f.Bucket("new").TryAcquire(Request{}).Err, penstock.ErrClosed)
-		assert.Error(t, sys.Close(context.Background()), "the answer of the first Close")
-		_, err = NewFamily(sys, "late", Config{Limits: []limit.Limit{tenIn6s}})
-		assert.ErrorIs(t, err, penstock.ErrClosed)
-	})
-}
-
-func TestG6_NoTimerOutlivesItsActor(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Hour}}})
-		var c callers
-		for range 2 {
-			c.call(func() error { _, err := f.Bucket("user").Acquire(context.Background(), Request{}); return err })
-		}
-		synctest.Wait()
-		e, ok := f.children.Lookup("user")
-		require.True(t, ok)
-		require.Error(t, f.Close(within(t, time.Second)))
-		c.wg.Wait()
-		used := e.LastUsed()
-		time.Sleep(2 * time.Hour)
-		assert.Equal(t, used, e.LastUsed(), "something was sent to the bucket after it was closed")
 	})
 }
 
