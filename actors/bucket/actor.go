@@ -105,7 +105,9 @@ var errInterrupted = errors.New("the bucket's actor panicked while it granted th
 
 // tell unlocks the gate and answers those who were granted.
 func (a *bucketActor) tell() {
-	a.entry.Value.mu.Unlock()
+	g := &a.entry.Value
+	interrupted := a.inHand != nil && g.state.dismiss(&a.inHand.ticket)
+	g.mu.Unlock()
 	for i, w := range a.ready {
 		a.ready[i] = nil
 		w.reply <- nil
@@ -116,6 +118,9 @@ func (a *bucketActor) tell() {
 		a.again = sent
 		runtime.Gosched()
 		a.family().children.Send(a.entry, look{})
+	}
+	if interrupted {
+		a.family().crowd.leave(1)
 	}
 	if a.inHand != nil {
 		a.inHand.reply <- errInterrupted

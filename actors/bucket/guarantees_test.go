@@ -306,3 +306,24 @@ func TestAPanicIsNotTheCallersWhoWait(t *testing.T) {
 		assert.EqualValues(t, 2, f.sys.Info().Tree.Restarted)
 	})
 }
+
+// TestG4_APanicInTheMiddleOfAGrantIsAnswered leaves the actor as a panic between deciding and granting would.
+func TestG4_APanicInTheMiddleOfAGrantIsAnswered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
+		e, err := f.children.Get("user")
+		require.NoError(t, err)
+		w, g := newWaiter(), &e.Value
+		w.entry = e
+		f.crowd.enter()
+		g.mu.Lock()
+		g.state.admit(time.Now(), 0, &g.state.rules.one, &w.ticket)
+		g.state.join(&w.ticket)
+		require.True(t, w.decide(answered))
+		(&bucketActor{entry: e, inHand: w}).tell()
+		assert.ErrorIs(t, <-w.reply, errInterrupted)
+		assert.Zero(t, f.Info().Waiting)
+		assert.Zero(t, f.Bucket("user").Info().Waiting)
+		assert.True(t, f.Bucket("user").TryAcquire(Request{Cost: 10}).Allowed, "nothing was charged, and nobody is in line")
+	})
+}

@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"slices"
 	"time"
 
 	"github.com/penstock-go/penstock/limit"
@@ -43,10 +44,15 @@ func (p *Permit) settleAt(e *entry, r *rules, actual map[string]int) bool {
 	if !ok {
 		return false
 	}
-	plan := g.state.rules.plan
-	charged, more, less := plan.Translate(p.rules.plan, &p.costs, 0), limit.Costs{}, limit.Costs{}
+	plan, granted := g.state.rules.plan, p.rules.plan
+	origin := plan.Origin(granted)
+	charged, more, less := plan.Translate(granted, &p.costs, 0), limit.Costs{}, limit.Costs{}
 	for name, n := range actual {
-		if i := plan.Index(name); i >= 0 {
+		i := plan.Index(name)
+		if j := granted.Index(name); i < 0 && j >= 0 { // it was called so when the permit was granted
+			i = slices.Index(origin[:], j)
+		}
+		if i >= 0 {
 			took := int32(clampCost(max(n, 0)))
 			more[i], less[i] = max(0, took-charged[i]), max(0, charged[i]-took)
 		}

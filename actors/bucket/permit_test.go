@@ -79,3 +79,14 @@ func TestG2_ADebtIsUse(t *testing.T) {
 		assert.Equal(t, 0, all(b), "ten were used 20 s ago")
 	})
 }
+
+func TestSettleByTheNameOfTheGrant(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 10, Per: 6 * time.Second}}})
+		p, err := f.Bucket("user").Acquire(context.Background(), Request{Cost: 5})
+		require.NoError(t, err)
+		require.NoError(t, f.SetLimits(limit.Limit{Events: 20, Per: 6 * time.Second}))
+		p.Settle(map[string]int{"10/6s": 2})
+		assert.Equal(t, 2, f.Bucket("user").Info().Limits[0].Used, "the limit is now called 20/6s")
+	})
+}

@@ -53,7 +53,9 @@ func (t *ticket) reprice(p *limit.Plan) {
 func newState(r *rules, born, former time.Time) state {
 	s := state{rules: r, limits: r.plan.NewSet()}
 	r.remember(&s.limits, born, former)
-	s.hold(r.throttle)
+	if r.throttle.After(born) {
+		s.hold(r.throttle)
+	}
 	return s
 }
 
@@ -270,10 +272,10 @@ func (s *state) ceiling(t *ticket, now time.Time) (ceiling *limit.Costs, change 
 		change = r.aging - waited%r.aging
 	}
 	ceiling = r.ceiling(nice)
-	if *ceiling == r.full {
-		return ceiling, limit.Never
+	if ceiling == r.ceiling(MinNice) { // ageing leads no further
+		change = limit.Never
 	}
-	if r.lift > 0 {
+	if r.lift > 0 && *ceiling != r.full {
 		change = min(change, r.lift-waited)
 	}
 	return ceiling, change

@@ -209,3 +209,21 @@ func TestG3_WhoGaveUpHoldsUpNoUrgentTry(t *testing.T) {
 	_, _, ok = s.pass(t0.Add(6*time.Second), -10, &one)
 	assert.True(t, ok, "more urgent than all who wait")
 }
+
+func TestAnOldThrottleCostsANewBucketNothing(t *testing.T) {
+	r := rulesFor(t, Config{Limits: []limit.Limit{tenIn6s}})
+	r.throttle = t0
+	s := newState(r, t0, time.Time{})
+	assert.True(t, s.calm())
+	assert.Nil(t, s.backlog)
+}
+
+func TestAgeingThatLeadsNoFurtherWakesNobody(t *testing.T) {
+	cfg := Config{Limits: []limit.Limit{tenIn6s}, Headroom: Headroom{Classes: []Class{{MaxNice: 0, Share: 0.5}, {MaxNice: 10, Share: 0.3}}}, Aging: time.Second}
+	s := newState(rulesFor(t, cfg), t0, time.Time{})
+	for range 5 {
+		require.Nil(t, arrival(&s, t0, 0, 1))
+	}
+	require.NotNil(t, arrival(&s, t0, 0, 1))
+	assert.Equal(t, 6*time.Second, s.due(t0))
+}
