@@ -44,7 +44,12 @@ func (s *Set) Take(now time.Time, costs, ceiling *Costs) (tightest, remaining in
 // [Plan.Epoch], for a gate that cannot afford to make a time of it. The plan
 // must not need the wall clock.
 func (s *Set) TakeAfter(elapsed time.Duration, costs, ceiling *Costs) (tightest, remaining int, ok bool) {
-	return s.takeIn(instant{at: min(int64(elapsed), horizon)}, costs, ceiling)
+	at := min(int64(elapsed), horizon)
+	if s.several == nil { // here too: a call less, of which there are few
+		remaining, ok = s.single.pass(&s.plan.specs[0], at, int64(costs[0]), int64(ceiling[0]))
+		return 0, remaining, ok
+	}
+	return s.takeIn(instant{at: at}, costs, ceiling)
 }
 
 func (s *Set) takeIn(in instant, costs, ceiling *Costs) (tightest, remaining int, ok bool) {
