@@ -208,14 +208,7 @@ func (b *Bucket) crowded(e *entry) error {
 		return nil
 	}
 	defer g.mu.Unlock()
-	full := &FullError{Family: b.family.name, ID: b.id, Waiting: g.state.waiting()}
-	if t := g.state.head(); t != nil {
-		var held int
-		if full.RetryAfter, held = g.state.await(now, t.nice, &t.costs); held >= 0 {
-			full.Limit = g.state.rules.names[held]
-		}
-	}
-	return full
+	return g.state.crowded(now, b.family.name, b.id)
 }
 
 // live returns the rules in force and the bucket's entry, which it makes if it must.
@@ -276,8 +269,8 @@ func (b *Bucket) Throttle(until time.Time) {
 		if err != nil {
 			return
 		}
-		if _, ok := e.Value.enter(rules); ok {
-			e.Value.state.hold(until)
+		if now, ok := e.Value.enter(rules); ok {
+			e.Value.state.hold(now, until)
 			e.Value.mu.Unlock()
 			return
 		}

@@ -64,19 +64,14 @@ func (f *Family) update(change func(*rules) bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if r := f.rules.Load().next(); change(r) {
-		f.rules.Store(r)
+		f.rules.Store(r.settled())
 	}
 }
 
 // wakeAll has every bucket at which somebody waits look at the rules anew.
 func (f *Family) wakeAll() {
 	for e := range f.children.All() {
-		g := &e.Value
-		g.mu.Lock()
-		waiting := g.state.waiting() > 0
-		g.mu.Unlock()
-		if waiting {
-			f.children.Send(e, wake{})
-		}
+		e.Value.mu.Lock()
+		e.Value.leave(e)
 	}
 }

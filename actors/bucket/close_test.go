@@ -104,3 +104,17 @@ func TestG6_NoTimerOutlivesItsActor(t *testing.T) {
 		assert.Equal(t, used, e.LastUsed(), "something was sent to the bucket after it was closed")
 	})
 }
+
+func TestChangesAfterCloseOpenNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
+		b := f.Bucket("user")
+		require.True(t, b.TryAcquire(Request{}).Allowed)
+		require.NoError(t, f.Close(context.Background()))
+		require.NoError(t, f.SetSlack(time.Second))
+		r := f.rules.Load()
+		assert.False(t, r.fast)
+		assert.ErrorIs(t, r.refusal, penstock.ErrClosed)
+		assert.ErrorIs(t, b.TryAcquire(Request{}).Err, penstock.ErrClosed)
+	})
+}

@@ -154,17 +154,21 @@ func (g *gate) ask(e *entry, r *rules, req *Request, costs *limit.Costs, c *call
 
 // undo gives back what a permit took, as if it had never been granted, and lets those who wait have it.
 func (g *gate) undo(p *Permit) {
-	f := g.handle.family
-	now, ok := g.enter(f.rules.Load())
+	now, ok := g.enter(g.handle.family.rules.Load())
 	if !ok {
 		return // put away, so nothing is left to give back to
 	}
 	costs := g.state.rules.plan.Translate(p.rules.plan, &p.costs, 0)
 	g.state.limits.Refund(now, p.at, &costs)
 	g.state.passed--
+	g.leave(p.entry)
+}
+
+// leave unlocks the gate of e, and has the actor look at the line if there is one.
+func (g *gate) leave(e *entry) {
 	waiting := g.state.waiting() > 0
 	g.mu.Unlock()
 	if waiting {
-		f.children.Send(p.entry, wake{})
+		g.handle.family.children.Send(e, wake{})
 	}
 }

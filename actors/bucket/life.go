@@ -97,7 +97,7 @@ func (f *Family) ended(e *entry, reason error) {
 
 // shut lets nothing new in.
 func (f *Family) shut(reason error) {
-	f.update(func(r *rules) bool { r.refusal, r.fast = reason, false; return true })
+	f.update(func(r *rules) bool { r.refusal = reason; return true })
 }
 
 // drain waits until nobody waits and no shared call runs.

@@ -115,8 +115,8 @@ func (m *model) refund() {
 
 func (m *model) throttle() {
 	m.held = m.now.Add(time.Millisecond)
-	m.state.hold(m.held)
-	m.state.hold(m.now) // never shorter
+	m.state.hold(m.now, m.held)
+	m.state.hold(m.now, m.now.Add(time.Microsecond)) // never shorter
 }
 
 // arrive asks at the gate, and waits if it has to.

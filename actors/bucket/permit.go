@@ -62,10 +62,6 @@ func (p *Permit) settleAt(e *entry, r *rules, actual map[string]int) bool {
 	if e == p.entry { // else the bucket was put away meanwhile, and nothing of the permit counts any more
 		g.state.limits.Refund(now, p.at, &less)
 	}
-	waiting := g.state.waiting() > 0
-	g.mu.Unlock()
-	if waiting {
-		g.handle.family.children.Send(e, wake{})
-	}
+	g.leave(e)
 	return true
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/limit"
 )
 
 // maxFar is how far from now a replayed request may lie. Package limit's time stands still beyond 73 years, and with it
@@ -46,8 +47,7 @@ func NewReplay(cfg Config, report func(Outcome)) (*Replay, error) {
 }
 
 // Arrive replays a request for the ID. Its time must not be before that of the ID's last one; if it is, it is taken as
-// that. The error says that the ID or the request is bad,
-// or that the time is more than 70 years away.
+// that. The error says that the ID or the request is bad, or that the time is more than 70 years away.
 func (r *Replay) Arrive(id string, at time.Time, req Request) error {
 	if err := checkID(id); err != nil {
 		return err
@@ -55,8 +55,8 @@ func (r *Replay) Arrive(id string, at time.Time, req Request) error {
 	if far := at.Sub(r.rules.epoch).Abs(); far > maxFar {
 		return fmt.Errorf("%w time: %v; a replay takes times within 70 years of now", penstock.ErrInvalid, at)
 	}
-	priced := r.rules.one
-	costs, err := r.rules.price(&req, &priced)
+	var own limit.Costs
+	costs, err := r.rules.price(&req, &own)
 	if err != nil {
 		return err
 	}
@@ -78,23 +78,13 @@ func (r *Replay) Arrive(id string, at time.Time, req Request) error {
 		return nil
 	}
 	if s.waiting() >= r.maxWaiting {
-		r.report(Outcome{ID: id, At: at, Err: r.crowded(id, s, at)})
+		r.report(Outcome{ID: id, At: at, Err: s.crowded(at, "replay", id)})
 		return nil
 	}
 	t := new(ticket)
 	s.admit(at, req.Nice, costs, t)
 	s.join(t)
 	return nil
-}
-
-func (r *Replay) crowded(id string, s *state, now time.Time) *FullError {
-	full := &FullError{Family: "replay", ID: id, Waiting: s.waiting()}
-	t := s.head()
-	var held int
-	if full.RetryAfter, held = s.await(now, t.nice, &t.costs); held >= 0 {
-		full.Limit = r.rules.names[held]
-	}
-	return full
 }
 
 // Finish gives everybody who still waits their turn, in virtual time.

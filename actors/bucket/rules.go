@@ -41,14 +41,19 @@ type classRules struct {
 func newRules(c Config, plan *limit.Plan) *rules {
 	r := &rules{lift: c.Headroom.Lift, aging: c.Aging, grain: c.Idle / 16, epoch: plan.Epoch()}
 	r.unused = c.Idle - r.grain // the directory's note of the last use may be that far behind
-	return r.withPlan(plan, c.Headroom)
+	return r.withPlan(plan, c.Headroom).settled()
+}
+
+// settled works out what follows from the rest, once all of it has been changed.
+func (r *rules) settled() *rules {
+	r.fast = !r.wall && r.refusal == nil
+	return r
 }
 
 // withPlan sets the plan and all that follows from it.
 func (r *rules) withPlan(plan *limit.Plan, h Headroom) *rules {
 	r.plan, r.one, r.full = plan, plan.Costs(1), plan.Capacity()
 	r.wall = plan.WallClock()
-	r.fast = !r.wall
 	r.names, r.reach = nil, nil
 	for _, l := range plan.Limits() {
 		r.names = append(r.names, l.Name)
@@ -106,7 +111,7 @@ func (r *rules) priceInto(req *Request, costs *limit.Costs) error {
 	if req.Cost < 0 {
 		return fmt.Errorf("%w request: Cost is %d; it takes a positive number, or 0 for 1", penstock.ErrInvalid, req.Cost)
 	}
-	*costs = r.plan.Costs(clampCost(max(req.Cost, 1)))
+	*costs = r.plan.Costs(max(req.Cost, 1))
 	for name, n := range req.Costs {
 		i := r.plan.Index(name)
 		if i < 0 {

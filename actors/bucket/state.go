@@ -53,9 +53,7 @@ func (t *ticket) reprice(p *limit.Plan) {
 func newState(r *rules, born, former time.Time) state {
 	s := state{rules: r, limits: r.plan.NewSet()}
 	r.remember(&s.limits, born, former)
-	if r.throttle.After(born) {
-		s.hold(r.throttle)
-	}
+	s.hold(born, r.throttle)
 	return s
 }
 
@@ -70,7 +68,7 @@ func (s *state) adopt(now time.Time, r *rules) {
 		}
 	}
 	s.rules = r
-	s.hold(r.throttle)
+	s.hold(now, r.throttle)
 }
 
 // behind is the backlog, made if there is none.
@@ -102,9 +100,9 @@ func (s *state) refused() uint64 {
 	return s.backlog.refused
 }
 
-// hold lets nothing pass before until. It never shortens a hold.
-func (s *state) hold(until time.Time) {
-	if until.IsZero() {
+// hold lets nothing pass before until, if that is still to come. It never shortens a hold.
+func (s *state) hold(now, until time.Time) {
+	if !until.After(now) {
 		return
 	}
 	if b := s.behind(); !b.throttled || until.After(b.throttle) {
@@ -205,6 +203,18 @@ func (s *state) open() {
 	if head, ok := b.line.Peek(); ok {
 		b.front = s.rules.rank(head.nice, head.since)
 	}
+}
+
+// crowded says why the line takes nobody in.
+func (s *state) crowded(now time.Time, family, id string) *FullError {
+	full := &FullError{Family: family, ID: id, Waiting: s.waiting()}
+	if t := s.head(); t != nil {
+		var held int
+		if full.RetryAfter, held = s.await(now, t.nice, &t.costs); held >= 0 {
+			full.Limit = s.rules.names[held]
+		}
+	}
+	return full
 }
 
 // owe charges what passes although it should have waited, up to what as many as may wait would have taken.

@@ -164,8 +164,8 @@ func TestG7_AgeingLiftsIntoMoreUrgentClasses(t *testing.T) {
 
 func TestThrottleHoldsEverybodyAndIsNeverShortened(t *testing.T) {
 	s := newState(rulesFor(t, Config{Limits: []limit.Limit{tenIn6s}}), t0, time.Time{})
-	s.hold(t0.Add(time.Minute))
-	s.hold(t0.Add(time.Second))
+	s.hold(t0, t0.Add(time.Minute))
+	s.hold(t0, t0.Add(time.Second))
 	waits := arrival(&s, t0, -20, 1)
 	require.NotNil(t, waits)
 	assert.Equal(t, time.Minute, s.due(t0))
