@@ -8,6 +8,8 @@ var (
 	ErrClosed = supervisor.ErrClosed
 	// ErrFull says that a bound was reached and that the call was refused at once, without waiting.
 	ErrFull = supervisor.ErrFull
+	// ErrExists says that the name is taken: what was to be added is there already.
+	ErrExists = supervisor.ErrExists
 	// ErrInvalid says that a configuration, an ID or a request can never be accepted as it is.
 	ErrInvalid = supervisor.ErrInvalid
 )

@@ -17,6 +17,7 @@ type System struct {
 	logger *slog.Logger
 	meter  metric.Meter
 	tree   *supervisor.Tree
+	parts  parts
 }
 
 // New starts a system. The error is [ErrInvalid] and names every bad option; then nothing has been started.

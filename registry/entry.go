@@ -7,12 +7,13 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// An entry's state is one word, so that a sender learns with one addition whether it may go ahead: two marks, and
+// An entry's state is one word, so that a sender learns with one addition whether it may go ahead: three marks, and
 // below them the number of senders in flight.
 const (
-	retired = 1 << 62     // closed to senders; never together with open
-	open    = 1 << 61     // senders hand their messages to the actor's mailbox themselves
-	senders = open>>1 - 1 // mask of the count
+	retired   = 1 << 62 // closed to senders; never together with open
+	open      = 1 << 61 // senders hand their messages to the actor's mailbox themselves
+	dismissed = 1 << 60 // ended for good on demand; always together with retired
+	senders   = dismissed>>1 - 1
 )
 
 // Entry stands for one ID: the room's own part of it, and where its actor is. Entries are made by a [Directory].
@@ -66,6 +67,16 @@ func (e *Entry[K, V]) Condemn() {
 	e.state.Or(retired)
 	e.state.And(^int64(open))
 }
+
+// Dismiss closes the entry to new senders for good: its key no longer leads to it, and nothing sent to it is passed on to
+// a successor. Only the entry's family calls it, after it took the entry out of its directory.
+func (e *Entry[K, V]) Dismiss() {
+	e.state.Or(retired | dismissed)
+	e.state.And(^int64(open))
+}
+
+// Dismissed reports whether the entry was ended for good by Dismiss.
+func (e *Entry[K, V]) Dismissed() bool { return e.state.Load()&dismissed != 0 }
 
 // Retired reports whether the entry is closed to senders.
 func (e *Entry[K, V]) Retired() bool { return e.state.Load()&retired != 0 }

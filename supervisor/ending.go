@@ -31,6 +31,8 @@ func (s *spawner[K, V]) exited(ctx actor.Context, c *child[K, V], left []any) {
 		for _, message := range left {
 			s.reroute(e.Key(), message)
 		}
+	case e.Dismissed():
+		s.end(c, left, ErrClosed)
 	case c.removed:
 		s.putToSleep(e, left, s.overrule)
 	case c.failure == nil && restart != Permanent, restart == Temporary:
@@ -108,6 +110,23 @@ func (s *spawner[K, V]) end(c *child[K, V], left []any, reason error) {
 		reason = ErrClosed
 	}
 	s.answer(e, left, reason)
+}
+
+// remove ends a dismissed entry: its child, or what waits for one.
+func (s *spawner[K, V]) remove(e *registry.Entry[K, V]) {
+	if a := e.Actor(); a != nil {
+		a.Mailbox.(*child[K, V]).stop()
+		return
+	}
+	var parked []any
+	if back := s.waiting[e]; back != nil {
+		back.timer.Stop()
+		parked = back.parked
+		delete(s.waiting, e)
+	}
+	delete(s.records, e)
+	delete(s.dormant, e)
+	s.answer(e, parked, ErrClosed)
 }
 
 // answer tells everybody who waits at an entry that there is nobody to serve them.

@@ -11,6 +11,8 @@ var (
 	ErrClosed = errors.New("penstock: closed")
 	// ErrFull says that a bound was reached and the call was refused at once.
 	ErrFull = errors.New("penstock: full")
+	// ErrExists says that the name is taken: what was to be added is there already.
+	ErrExists = errors.New("penstock: exists already")
 	// ErrInvalid says that a configuration, an ID or a request can never be accepted as it is.
 	ErrInvalid = errors.New("penstock: invalid")
 )

@@ -85,15 +85,41 @@ func (f *Family[K, V]) Get(key K) (*registry.Entry[K, V], error) {
 	if e, ok := f.directory.Lookup(key); ok {
 		return e, nil
 	}
-	e, added, err := f.admit(key)
+	e, added, err := f.admit(key, nil)
 	if added {
 		f.spawnerOf(key).send(e)
 	}
 	return e, err
 }
 
+// Add makes the entry of a key that has none and has its actor started, without waiting for that. init prepares its Value,
+// after [Spec.Init] and before anybody sees it. It is for children that are set up one by one, with something that the
+// key alone does not tell. Errors are those of Get, and [ErrExists] with the entry that is there.
+func (f *Family[K, V]) Add(key K, init func(*registry.Entry[K, V])) (*registry.Entry[K, V], error) {
+	e, added, err := f.admit(key, init)
+	if err != nil {
+		return nil, err
+	}
+	if !added {
+		return e, fmt.Errorf("%w: %s %v", ErrExists, f.spec.Kind, key)
+	}
+	f.spawnerOf(key).send(e)
+	return e, nil
+}
+
+// Remove ends an entry for good and reports whether its key still led to it. The key is free at once. The actor stops
+// after the message in its hand; what it has not handled is told [ErrClosed], and so is [Spec.Ended].
+func (f *Family[K, V]) Remove(e *registry.Entry[K, V]) bool {
+	if !f.directory.Remove(e) {
+		return false
+	}
+	e.Dismiss()
+	f.spawnerOf(e.Key()).send(&removal[K, V]{family: f, entry: e})
+	return true
+}
+
 // admit makes the entry of a key that has none yet.
-func (f *Family[K, V]) admit(key K) (e *registry.Entry[K, V], added bool, err error) {
+func (f *Family[K, V]) admit(key K, init func(*registry.Entry[K, V])) (e *registry.Entry[K, V], added bool, err error) {
 	f.intake.RLock()
 	defer f.intake.RUnlock()
 	if refusal := f.refusal.Load(); refusal != nil {
@@ -108,6 +134,9 @@ func (f *Family[K, V]) admit(key K) (e *registry.Entry[K, V], added bool, err er
 		e.Touch(f.tree.clock.Elapsed(), -1)
 		if f.spec.Init != nil {
 			f.spec.Init(e)
+		}
+		if init != nil {
+			init(e)
 		}
 	})
 	if err != nil {

@@ -23,6 +23,11 @@ type (
 	}
 	// restartDue says that an entry's back-off is over.
 	restartDue[K comparable, V any] struct{ entry *registry.Entry[K, V] }
+	// removal asks to end an entry that was taken out of the directory.
+	removal[K comparable, V any] struct {
+		family *Family[K, V]
+		entry  *registry.Entry[K, V]
+	}
 	// sweep asks to look for idle children among those below the given place.
 	sweep struct{ below int }
 	// startOver stops every child because the family failed; entries keep their values. If it is final, none is started
@@ -87,6 +92,8 @@ func (s *spawner[K, V]) Receive(ctx actor.Context) {
 		s.exited(ctx, m.child, m.left)
 	case restartDue[K, V]:
 		s.comeBack(ctx, m.entry)
+	case *removal[K, V]:
+		s.remove(m.entry)
 	case sweep:
 		s.sweep(m.below)
 	case startOver:
@@ -123,6 +130,9 @@ func (d *delivery[K, V]) Undelivered(reason error) {
 	refuse(d.message, reason)
 	d.entry.Leave()
 }
+
+// Undelivered implements Undeliverable: the spawner has ended, and with it the entry's actor.
+func (r *removal[K, V]) Undelivered(reason error) { r.family.tellEnded(r.entry, reason) }
 
 // ensure starts the entry's child unless it runs, waits for its restart, or may not be started.
 func (s *spawner[K, V]) ensure(ctx actor.Context, e *registry.Entry[K, V]) bool {
@@ -190,6 +200,8 @@ func (s *spawner[K, V]) deliver(ctx actor.Context, d *delivery[K, V]) {
 		refuse(message, ErrClosed)
 	case s.refusal != nil:
 		refuse(message, s.refusal)
+	case e.Dismissed():
+		refuse(message, ErrClosed)
 	default:
 		s.reroute(e.Key(), message) // the entry was put away between the sender's look and its send
 	}
