@@ -84,7 +84,7 @@ func (a *bucketActor) advance(now time.Time, s *state) {
 		switch {
 		case d == limit.Never: // the limits were changed to less than it costs
 			s.dismiss(t)
-			a.family().crowd.leave(1)
+			a.family().crowd.Leave(1)
 			w.refuse(a.family().fault(a.entry.Key(), s.rules.possible(t.nice, &t.costs)))
 		case d > 0:
 			a.await(d)
@@ -96,7 +96,7 @@ func (a *bucketActor) advance(now time.Time, s *state) {
 			a.inHand, a.ready, a.yields = nil, append(a.ready, w), 0
 		default: // it gave up
 			s.dismiss(t)
-			a.family().crowd.leave(1)
+			a.family().crowd.Leave(1)
 		}
 	}
 }
@@ -112,7 +112,7 @@ func (a *bucketActor) tell() {
 		a.ready[i] = nil
 		w.reply <- nil
 	}
-	a.family().crowd.leave(len(a.ready))
+	a.family().crowd.Leave(len(a.ready))
 	a.ready = a.ready[:0]
 	if a.again == wanted {
 		a.again = sent
@@ -120,7 +120,7 @@ func (a *bucketActor) tell() {
 		a.family().children.Send(a.entry, look{})
 	}
 	if interrupted {
-		a.family().crowd.leave(1)
+		a.family().crowd.Leave(1)
 	}
 	if a.inHand != nil {
 		a.inHand.reply <- errInterrupted

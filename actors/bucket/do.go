@@ -143,7 +143,7 @@ func (b *Bucket) callFor(ctx context.Context, r *Request, key callKey) (c *call,
 			*calls = make(map[callKey]*call)
 		}
 		(*calls)[key] = c
-		f.crowd.enter()
+		f.crowd.Enter()
 		g.mu.Unlock()
 		return c, e, first, nil
 	}
@@ -156,7 +156,7 @@ func lead[T any](ctx context.Context, b *Bucket, e *entry, c *call, r Request, f
 		e.Value.drop(c)
 		close(c.done)
 		c.cancel()
-		b.family.crowd.leave(1)
+		b.family.crowd.Leave(1)
 	}()
 	if _, err := b.acquire(ctx, &r, c); err != nil {
 		c.err = err

@@ -153,7 +153,7 @@ func TestB13_NobodyJoinsARunThatEnds(t *testing.T) {
 		<-looking
 		g.quit(c)
 		wg.Wait()
-		f.crowd.leave(1)
+		f.crowd.Leave(1)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/internal/clock"
+	"github.com/penstock-go/penstock/internal/crowd"
 	"github.com/penstock-go/penstock/supervisor"
 )
 
@@ -28,7 +29,7 @@ type Family struct {
 	rules    atomic.Pointer[rules]
 	mu       sync.Mutex   // held while rules are changed
 	putAway  atomic.Int64 // when a bucket was put away last, after the rules' epoch; 0: none ever was. Written under mu
-	crowd    crowd
+	crowd    *crowd.Crowd
 	waiters  sync.Pool
 	past     past
 	metrics  *metrics
@@ -55,7 +56,7 @@ func NewFamily(sys *penstock.System, name string, cfg Config) (*Family, error) {
 		cfg:    cfg,
 		logger: sys.Logger().With("family", name),
 		clock:  clock.From(r.epoch),
-		crowd:  crowd{none: make(chan struct{}, 1)},
+		crowd:  crowd.New(),
 	}
 	f.waiters.New = func() any { return newWaiter() }
 	f.rules.Store(r)

@@ -148,7 +148,7 @@ func (g *gate) ask(e *entry, r *rules, req *Request, costs *limit.Costs, c *call
 	w := f.waiterFor(e, c)
 	w.ticket.cost = max(req.Cost, 1)
 	s.admit(now, nice, costs, &w.ticket)
-	f.crowd.enter()
+	f.crowd.Enter()
 	return Permit{}, w, queued
 }
 

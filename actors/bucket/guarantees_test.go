@@ -169,7 +169,7 @@ func TestG3_AnAbandonedHeadIsNotCharged(t *testing.T) {
 		g.state.admit(time.Now(), 0, &g.state.rules.one, &w.ticket)
 		g.state.join(&w.ticket)
 		g.mu.Unlock()
-		f.crowd.enter()
+		f.crowd.Enter()
 		f.children.Send(e, wake{})
 		synctest.Wait()
 		assert.Zero(t, f.Bucket("user").Info().Limits[0].Used)
@@ -315,7 +315,7 @@ func TestG4_APanicInTheMiddleOfAGrantIsAnswered(t *testing.T) {
 		require.NoError(t, err)
 		w, g := newWaiter(), &e.Value
 		w.entry = e
-		f.crowd.enter()
+		f.crowd.Enter()
 		g.mu.Lock()
 		g.state.admit(time.Now(), 0, &g.state.rules.one, &w.ticket)
 		g.state.join(&w.ticket)

@@ -66,7 +66,7 @@ func (f *Family) Info() FamilyInfo {
 	info := FamilyInfo{
 		Name:    f.name,
 		Buckets: f.Len(),
-		Waiting: int(f.crowd.count.Load()),
+		Waiting: f.crowd.Len(),
 		Limits:  r.plan.Limits(),
 		Slack:   r.plan.Slack(),
 		Shadow:  f.cfg.Shadow,

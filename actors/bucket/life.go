@@ -86,7 +86,7 @@ func (f *Family) ended(e *entry, reason error) {
 		}
 	}
 	g.mu.Unlock()
-	f.crowd.leave(len(turnedAway))
+	f.crowd.Leave(len(turnedAway))
 	for _, w := range turnedAway {
 		w.refuse(reason)
 	}
@@ -103,12 +103,8 @@ func (f *Family) shut(reason error) {
 // drain waits until nobody waits and no shared call runs.
 func (f *Family) drain(ctx context.Context) error {
 	defer f.metrics.close()
-	for f.crowd.count.Load() > 0 {
-		select {
-		case <-f.crowd.none:
-		case <-ctx.Done():
-			return fmt.Errorf("bucket family %q: %d waiting requests were turned away: %w", f.name, f.crowd.count.Load(), ctx.Err())
-		}
+	if err := f.crowd.Wait(ctx); err != nil {
+		return fmt.Errorf("bucket family %q: %d waiting requests were turned away: %w", f.name, f.crowd.Len(), err)
 	}
 	return nil
 }

@@ -65,7 +65,7 @@ func newMetrics(meter metric.Meter, f *Family) (*metrics, error) {
 		p, r := f.totals()
 		o.ObserveInt64(requests, int64(p), passed)
 		o.ObserveInt64(requests, int64(r), refused)
-		o.ObserveInt64(waiting, f.crowd.count.Load(), plain)
+		o.ObserveInt64(waiting, int64(f.crowd.Len()), plain)
 		o.ObserveInt64(live, int64(f.Len()), plain)
 		return nil
 	}, requests, waiting, live)

@@ -59,7 +59,7 @@ func (w *waiter) dismiss() {
 	dismissed := g.state.dismiss(&w.ticket)
 	g.mu.Unlock()
 	if dismissed {
-		g.handle.family.crowd.leave(1)
+		g.handle.family.crowd.Leave(1)
 	}
 }
 
@@ -86,20 +86,3 @@ type (
 
 // Undelivered implements supervisor.Undeliverable: the waiter must be counted out all the same.
 func (m left) Undelivered(error) { m.waiter.dismiss() }
-
-// crowd counts a family's waiters and shared calls, and lets Close wait until there are none.
-type crowd struct {
-	count atomic.Int64
-	none  chan struct{} // room for one: a hint to look at count
-}
-
-func (c *crowd) enter() { c.count.Add(1) }
-
-func (c *crowd) leave(n int) {
-	if n > 0 && c.count.Add(-int64(n)) == 0 {
-		select {
-		case c.none <- struct{}{}:
-		default:
-		}
-	}
-}
