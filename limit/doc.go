@@ -6,9 +6,14 @@
 // and takes of all its limits or of none. [Counter] bounds what is in use at
 // the same time, [Priority] orders those who wait.
 //
+// For queues there are four more. [Rate] lets one go each 1/rate of a second,
+// catches up on lateness, and stays exact in every second. [Fair] is a line in
+// which flows share by weight. [CoDel] tells a line that stays long from a
+// burst. [Adaptive] finds by itself how many may run at once.
+//
 // Nothing here reads a clock, starts a goroutine or takes a lock: time is the
-// argument now, and callers that share a Set, Counter or Priority guard it
-// with a mutex of their own. Plans are immutable and safe to share.
+// argument now, and callers that share one of them guard it with a mutex of
+// their own. Plans are immutable and safe to share.
 //
 // # Algorithms
 //

@@ -1,0 +1,401 @@
+package limit
+
+import (
+	"cmp"
+	"fmt"
+	"runtime"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+)
+
+type diner struct {
+	Slot
+	p Position
+}
+
+// slowFair is deficit round robin over slices, said as plainly as can be.
+type slowFair struct {
+	ranks  []*slowRank
+	newest bool
+}
+
+// slowRank is a round: the first of coming is at its turn.
+type slowRank struct {
+	number       int64
+	coming, done []*slowFlow
+	credit       int64
+}
+
+type slowFlow struct {
+	name           string
+	weight, credit int64
+	items          []*diner
+}
+
+func (m *slowFair) head(f *slowFlow) *diner {
+	if m.newest {
+		return f.items[len(f.items)-1]
+	}
+	return f.items[0]
+}
+
+// due is the harmonic mean of cost per weight, rounded down, but 1 at least.
+func (m *slowFair) due(r *slowRank) int64 {
+	var pace float64
+	flows := slices.Concat(r.coming, r.done)
+	for _, f := range flows {
+		pace += float64(f.weight) / float64(m.head(f).p.Cost)
+	}
+	return max(int64(float64(len(flows))/pace*(1+1e-9)), 1)
+}
+
+// turn gives the turn to the first of coming.
+func (m *slowFair) turn(r *slowRank) {
+	if len(r.coming) == 0 {
+		r.coming, r.done = r.done, nil
+		r.credit = m.due(r)
+	}
+	r.coming[0].credit += r.credit * r.coming[0].weight
+}
+
+func (m *slowFair) settle(r *slowRank) {
+	for r.coming[0].credit < int64(m.head(r.coming[0]).p.Cost) {
+		r.coming, r.done = r.coming[1:], append(r.done, r.coming[0])
+		m.turn(r)
+	}
+}
+
+// forgo is for a flow that got another head and was not served.
+func (m *slowFair) forgo(r *slowRank, f *slowFlow) {
+	f.credit = min(f.credit, int64(m.head(f).p.Cost)+m.due(r)*f.weight)
+}
+
+func (m *slowFair) push(x *diner) {
+	i, found := slices.BinarySearchFunc(m.ranks, x.p.Rank, func(r *slowRank, n int64) int { return cmp.Compare(r.number, n) })
+	if !found {
+		m.ranks = slices.Insert(m.ranks, i, &slowRank{number: x.p.Rank})
+	}
+	r := m.ranks[i]
+	var f *slowFlow
+	for _, g := range slices.Concat(r.coming, r.done) {
+		if g.name == x.p.Flow {
+			f = g
+		}
+	}
+	if f == nil {
+		f = &slowFlow{name: x.p.Flow}
+		r.done = append(r.done, f)
+	}
+	f.weight = int64(x.p.Weight)
+	f.items = append(f.items, x)
+	slices.SortStableFunc(f.items, func(a, b *diner) int { return cmp.Compare(a.p.Seq, b.p.Seq) })
+	if m.head(f) == x {
+		m.forgo(r, f)
+	}
+	if len(r.coming) == 0 {
+		m.turn(r)
+	}
+	m.settle(r)
+}
+
+func (m *slowFair) peek() *diner {
+	if len(m.ranks) == 0 {
+		return nil
+	}
+	return m.head(m.ranks[0].coming[0])
+}
+
+func (m *slowFair) take(x *diner, served bool) {
+	for ri, r := range m.ranks {
+		for _, f := range slices.Concat(r.coming, r.done) {
+			i := slices.Index(f.items, x)
+			if i < 0 {
+				continue
+			}
+			first := m.head(f) == x
+			atTurn := f == r.coming[0]
+			f.items = slices.Delete(f.items, i, i+1)
+			switch {
+			case served:
+				f.credit -= int64(x.p.Cost)
+			case first && len(f.items) > 0:
+				m.forgo(r, f)
+			}
+			if len(f.items) == 0 {
+				gone := func(g *slowFlow) bool { return g == f }
+				r.coming, r.done = slices.DeleteFunc(r.coming, gone), slices.DeleteFunc(r.done, gone)
+				if len(r.coming)+len(r.done) == 0 {
+					m.ranks = slices.Delete(m.ranks, ri, ri+1)
+					return
+				}
+				if atTurn {
+					m.turn(r)
+				}
+			}
+			m.settle(r)
+			return
+		}
+	}
+}
+
+func (m *slowFair) newestFirst(yes bool) {
+	if m.newest == yes {
+		return
+	}
+	m.newest = yes
+	for _, r := range m.ranks {
+		for _, f := range slices.Concat(r.coming, r.done) {
+			m.forgo(r, f)
+		}
+		m.settle(r)
+	}
+}
+
+func (m *slowFair) flows() (n int) {
+	for _, r := range m.ranks {
+		n += len(r.coming) + len(r.done)
+	}
+	return n
+}
+
+func TestG7_FairAsSlowRoundRobin(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var q Fair[*diner]
+		var m slowFair
+		var all, gone []*diner
+		seq := uint64(100)
+		weight := rapid.OneOf(rapid.Just(1), rapid.IntRange(1, 4), rapid.IntRange(1, 3000))
+		cost := rapid.OneOf(rapid.Just(1), rapid.IntRange(1, 7), rapid.IntRange(1, 5000))
+		forget := func(x *diner) {
+			all = slices.DeleteFunc(all, func(y *diner) bool { return x == y })
+			gone = append(gone, x)
+			if x.Slot != (Slot{}) {
+				t.Fatal("a reference is left behind")
+			}
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"push": func(t *rapid.T) {
+				for range rapid.SampledFrom([]int{1, 1, 5, 30}).Draw(t, "times") {
+					seq++
+					x := &diner{p: Position{
+						Rank: rapid.SampledFrom([]int64{0, 0, 0, -1, 5}).Draw(t, "rank"), Flow: rapid.StringMatching(`[a-e]?`).Draw(t, "flow"),
+						Weight: weight.Draw(t, "weight"), Cost: cost.Draw(t, "cost"), Seq: seq,
+					}}
+					x.p.Seq -= rapid.SampledFrom([]uint64{0, 0, 0, 0, 1, 3, 50}).Draw(t, "late")
+					q.Push(x, x.p)
+					m.push(x)
+					all = append(all, x)
+				}
+			},
+			"pop": func(t *rapid.T) {
+				for range rapid.SampledFrom([]int{1, 5, 40}).Draw(t, "times") {
+					want := m.peek()
+					got, ok := q.Pop()
+					if got != want || ok != (want != nil) {
+						t.Fatalf("popped %v, want %v", got, want)
+					}
+					if ok {
+						m.take(got, true)
+						forget(got)
+					}
+				}
+			},
+			"remove": func(t *rapid.T) {
+				if len(all) == 0 {
+					t.Skip("empty")
+				}
+				x := all[rapid.IntRange(0, len(all)-1).Draw(t, "which")]
+				if rapid.Bool().Draw(t, "the next") {
+					x = m.peek()
+				}
+				whole := rapid.Bool().Draw(t, "its whole flow")
+				for _, y := range slices.Clone(all) {
+					if y != x && !(whole && y.p.Rank == x.p.Rank && y.p.Flow == x.p.Flow) {
+						continue
+					}
+					if !q.Remove(y) || q.Remove(y) {
+						t.Fatal("want removed once")
+					}
+					m.take(y, false)
+					forget(y)
+				}
+			},
+			"remove what is gone": func(t *rapid.T) {
+				if len(gone) > 0 && q.Remove(gone[rapid.IntRange(0, len(gone)-1).Draw(t, "which")]) {
+					t.Fatal("removed twice")
+				}
+			},
+			"turn around": func(t *rapid.T) {
+				yes := rapid.Bool().Draw(t, "newest first")
+				q.NewestFirst(yes)
+				m.newestFirst(yes)
+			},
+			"": func(t *rapid.T) {
+				want := m.peek()
+				if got, ok := q.Peek(); got != want || ok != (want != nil) {
+					t.Fatalf("next is %v, want %v", got, want)
+				}
+				slices.SortStableFunc(all, func(a, b *diner) int { return cmp.Compare(a.p.Seq, b.p.Seq) })
+				if got := slices.Collect(q.All()); !slices.Equal(got, all) {
+					t.Fatalf("waiting: %v, want %v", got, all)
+				}
+				if x, ok := q.Oldest(); ok != (len(all) > 0) || ok && x != all[0] {
+					t.Fatalf("oldest is %v of %v", x, all)
+				}
+				if q.Len() != len(all) || q.Flows() != m.flows() {
+					t.Fatalf("%d in %d flows, want %d in %d", q.Len(), q.Flows(), len(all), m.flows())
+				}
+			},
+		})
+	})
+}
+
+// serve pushes one item a letter, of this cost, and returns the order in which they go.
+func serve(letters string, weights map[rune]int, costs map[rune]int) (order string) {
+	var q Fair[*diner]
+	for i, flow := range letters {
+		x := &diner{p: Position{Flow: string(flow), Weight: weights[flow], Cost: costs[flow], Seq: uint64(i)}}
+		q.Push(x, x.p)
+	}
+	for x, ok := q.Pop(); ok; x, ok = q.Pop() {
+		order += x.p.Flow
+	}
+	return order
+}
+
+func TestFairOrder(t *testing.T) {
+	for _, tc := range []struct {
+		name           string
+		pushed, order  string
+		weights, costs map[rune]int
+	}{
+		{name: "one flow", pushed: "aaa", order: "aaa"},
+		{name: "equal flows take turns", pushed: "aaaabbc", order: "abcabaa"},
+		{name: "by weight", pushed: "aaaaaabbb", order: "aabaabaab", weights: map[rune]int{'a': 2}},
+		{name: "by cost", pushed: "aaabbbbbb", order: "abbabbabb", costs: map[rune]int{'a': 2}},
+		{name: "equal and costly", pushed: "aaabbb", order: "ababab", costs: map[rune]int{'a': 5000, 'b': 5000}},
+		{name: "weight makes up for cost", pushed: "aaabbb", order: "ababab", weights: map[rune]int{'a': 9}, costs: map[rune]int{'a': 9}},
+		{name: "less counts as 1", pushed: "aaabb", order: "ababa", weights: map[rune]int{'a': -7}, costs: map[rune]int{'b': -1 << 63}},
+		{name: "more counts as the most", pushed: "ab", order: "ab", weights: map[rune]int{'a': 1<<63 - 1}, costs: map[rune]int{'b': 1<<63 - 1}},
+		{name: "one that costs much holds nobody up", pushed: "baabbbbbbb", order: "bbbbbbbbaa", costs: map[rune]int{'a': 1 << 31}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			assert.Equal(t, tc.order, serve(tc.pushed, tc.weights, tc.costs))
+		})
+	}
+}
+
+func TestFairRanksGoFirst(t *testing.T) {
+	var q Fair[*diner]
+	var seq uint64
+	for _, rank := range []int64{0, 5, -1 << 63, 1<<63 - 1, 0, -3} {
+		seq++
+		x := &diner{p: Position{Rank: rank, Seq: seq}}
+		q.Push(x, x.p)
+	}
+	assert.Equal(t, 5, q.Flows(), "a rank and a name make a flow")
+	var order []uint64
+	for x, ok := q.Pop(); ok; x, ok = q.Pop() {
+		order = append(order, x.p.Seq)
+	}
+	assert.Equal(t, []uint64{3, 6, 1, 5, 2, 4}, order)
+}
+
+// What one flow's costly head was to get goes when the head goes: who has come
+// meanwhile must not wait until cheap ones have used it up.
+func TestFairCreditForWhatGaveUp(t *testing.T) {
+	var q Fair[*diner]
+	costly := new(diner)
+	q.Push(costly, Position{Flow: "a", Cost: 1_000_000})
+	for i := range 1000 {
+		q.Push(new(diner), Position{Flow: "a", Seq: uint64(i + 1)})
+	}
+	one := new(diner)
+	q.Push(one, Position{Flow: "b", Seq: 2000})
+	require.True(t, q.Remove(costly))
+	before := 0
+	for x, _ := q.Pop(); x != one; x, _ = q.Pop() {
+		before++
+	}
+	assert.LessOrEqual(t, before, 2)
+}
+
+func TestFairKnowsItsOwn(t *testing.T) {
+	var a, b Fair[*diner]
+	g, h := new(diner), new(diner)
+	a.Push(g, Position{})
+	b.Push(h, Position{})
+	assert.False(t, b.Remove(g), "waits elsewhere")
+	assert.Panics(t, func() { b.Push(g, Position{}) }, "waits already")
+	assert.True(t, a.Remove(g))
+	b.Push(g, Position{Rank: -1, Seq: 1})
+	got, ok := b.Pop()
+	assert.True(t, ok && got == g)
+	for range a.All() {
+		t.Fatal("a is empty")
+	}
+	for range b.All() {
+		break
+	}
+	_, ok = a.Pop()
+	assert.False(t, ok)
+	_, ok = a.Oldest()
+	assert.False(t, ok)
+}
+
+func TestG5_FairGivesMemoryBackAfterAFlood(t *testing.T) {
+	var q Fair[*diner]
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for i := range 40_000 {
+		q.Push(new(diner), Position{Rank: int64(i % 100), Flow: fmt.Sprint(i), Seq: uint64(i)})
+	}
+	flood := heap()
+	for q.Len() > 1 {
+		q.Pop()
+	}
+	after := heap()
+	assert.Greater(t, flood-before, uint64(5<<20))
+	assert.Less(t, int64(after-before), int64(256<<10), "bytes kept")
+	assert.LessOrEqual(t, q.spares.n, spareFlows)
+	assert.LessOrEqual(t, len(q.spares.ranks), spareRanks)
+	assert.LessOrEqual(t, cap(q.ranks), spareRanks)
+	runtime.KeepAlive(&q)
+}
+
+func TestFairAllocatesNothing(t *testing.T) {
+	var q Fair[*diner]
+	var free []*diner
+	for range 400 {
+		free = append(free, new(diner))
+	}
+	names := []string{"", "a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}
+	var seq uint64
+	push := func() {
+		x := free[len(free)-1]
+		free = free[:len(free)-1]
+		seq++
+		q.Push(x, Position{Rank: int64(seq % 5), Flow: names[seq%11], Cost: int(seq % 997), Seq: seq})
+	}
+	swing := func() { // from empty to 300 and back
+		for range 300 {
+			push()
+		}
+		for x, ok := q.Pop(); ok; x, ok = q.Pop() {
+			free = append(free, x)
+		}
+	}
+	for range 50 {
+		swing()
+	}
+	assert.Zero(t, testing.AllocsPerRun(50, swing))
+}
