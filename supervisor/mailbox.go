@@ -107,11 +107,18 @@ func (m *mailbox) run() (failed bool) {
 			m.invoker.EscalateFailure(reason, message)
 		}
 	}()
+	lingered := !m.lingers()
 	for handled := 1; ; handled++ {
 		var system, ok bool
-		if message, system, ok = m.next(); !ok {
-			return false
+		if message, system, ok = m.next(lingered); !ok {
+			if lingered {
+				return false
+			}
+			lingered = true
+			runtime.Gosched()
+			continue
 		}
+		lingered = !m.lingers()
 		if system {
 			m.invoker.InvokeSystemMessage(message)
 		} else {
@@ -123,8 +130,14 @@ func (m *mailbox) run() (failed bool) {
 	}
 }
 
-// next takes the message to be handled now; system messages come first and are all there is for a suspended actor.
-func (m *mailbox) next() (message any, system, ok bool) {
+// lingers reports whether the goroutine, when nothing is left to handle, lets others run and looks once more before it
+// ends. Under load there is something then, and a new goroutine with its small stack, which has to grow for each burst,
+// is saved. On the sender's goroutine there is nothing to linger for.
+func (m *mailbox) lingers() bool { return m.dispatcher == nil }
+
+// next takes the message to be handled now; system messages come first and are all there is for a suspended actor. If
+// nothing is left and it is the last look, process has to be started again for the next message.
+func (m *mailbox) next(last bool) (message any, system, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for {
@@ -147,7 +160,7 @@ func (m *mailbox) next() (message any, system, ok bool) {
 			return message, false, true
 		}
 	}
-	m.mu.scheduled = false
+	m.mu.scheduled = !last
 	return nil, false, false
 }
 
