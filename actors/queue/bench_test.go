@@ -1,0 +1,67 @@
+package queue
+
+import (
+	"context"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func BenchmarkRunFreeCounter(b *testing.B) {
+	q := newQueue(b, Config{Regulators: []Regulator{Counter{Limit: 10}}})
+	ctx := context.Background()
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := q.Run(ctx, Request{}, nothing); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkAskDone(b *testing.B) {
+	q := newQueue(b, Config{Regulators: []Regulator{Counter{Limit: 10}}})
+	ctx := context.Background()
+	b.ReportAllocs()
+	for b.Loop() {
+		j, err := q.Ask(ctx, Request{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		j.Done()
+	}
+}
+
+func BenchmarkRunSharedCounter(b *testing.B) {
+	sys := newSystem(b)
+	require.NoError(b, AddCounter(sys, "db", Counter{Limit: 10}))
+	q := addQueue(b, sys, "test", Config{Regulators: []Regulator{NamedCounter("db", 1)}})
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := q.Run(context.Background(), Request{}, nothing); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// Callers who come again at once, of a counter that lets few of them go.
+func BenchmarkRunCounter64(b *testing.B) {
+	crowdOf64(b, Config{Regulators: []Regulator{Counter{Limit: 8}}})
+}
+
+func BenchmarkRunRate64(b *testing.B) {
+	crowdOf64(b, Config{Regulators: []Regulator{Rate{PerSecond: 1_000_000}}})
+}
+
+func crowdOf64(b *testing.B, cfg Config) {
+	q := newQueue(b, cfg)
+	b.ReportAllocs()
+	b.SetParallelism(32)
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			if err := q.Run(context.Background(), Request{}, nothing); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
