@@ -28,9 +28,15 @@ type Bucket struct {
 type Request struct {
 	// Nice is the urgency as Unix has it, -20 (most urgent) to 19. Default 0
 	Nice int
-	// Cost is taken of every limit that Costs does not name. Default 1
+	// Flow names whose request it is. While requests wait, the flows of a niceness take turns: each that has somebody
+	// waiting is served in proportion to its weight in [Config].Weights, however many it has waiting. Inside a flow they go
+	// in the order of their coming. At most 512 bytes of UTF-8. A family with Aging has no flows, and refuses a request
+	// that names one. Default "", which is a flow like any other
+	Flow string
+	// Cost is taken of every limit that Costs does not name, and of the share of the request's flow. Default 1
 	Cost int
-	// Costs are what is taken of the limits it names; 0 leaves a limit alone. Default: none, every limit takes Cost
+	// Costs are what is taken of the limits it names; 0 leaves a limit alone. They play no part in the share of a flow: to
+	// share a limit of tokens, Cost is the tokens and Costs says {"requests": 1}. Default: none, every limit takes Cost
 	Costs map[string]int
 	// Key lets [Do] run requests of one bucket that are the same only once; see there. Others ignore it. Default "":
 	// every request runs by itself
@@ -85,9 +91,9 @@ func (b *Bucket) TryAcquire(r Request) Decision {
 	return b.tryAcquire(&r)
 }
 
-// plain reports whether a valid request costs 1 of everything.
+// plain reports whether the request is valid without a look at the rules, and costs 1 of everything.
 func (r *Request) plain() bool {
-	return r.Costs == nil && uint(r.Cost) <= 1 && uint(r.Nice-MinNice) <= MaxNice-MinNice
+	return r.Costs == nil && r.Flow == "" && uint(r.Cost) <= 1 && uint(r.Nice-MinNice) <= MaxNice-MinNice
 }
 
 func (b *Bucket) tryAcquire(r *Request) Decision {
@@ -117,9 +123,10 @@ func (b *Bucket) tryAcquire(r *Request) Decision {
 	}
 }
 
-// Acquire waits until it is the request's turn. The more urgent go first, equals in the order of their coming. When ctx
-// ends first, its error is returned and nothing has been spent. Other errors: a [FullError] at once when too many wait
-// already, [penstock.ErrInvalid] for a bad ID or a request that could never be granted, [penstock.ErrClosed].
+// Acquire waits until it is the request's turn. The more urgent go first, equals in the order of their coming, or in
+// turns if they are of several flows. When ctx ends first, its error is returned and nothing has been spent. Other
+// errors: a [FullError] at once when too many wait already, [penstock.ErrInvalid] for a bad ID or a request that could
+// never be granted, [penstock.ErrClosed].
 func (b *Bucket) Acquire(ctx context.Context, r Request) (Permit, error) {
 	return b.acquire(ctx, &r, nil)
 }

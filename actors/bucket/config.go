@@ -15,13 +15,18 @@ type Config struct {
 	Limits []limit.Limit
 	// Headroom keeps a part of the limits for more urgent requests. Default: none is kept, see [Tornex].
 	Headroom Headroom
-	// MaxWaiting is how many requests may wait at one bucket; one more is refused at once. Default 10,000
+	// MaxWaiting is how many requests may wait at one bucket, of all flows together; one more is refused at once.
+	// Default 10,000
 	MaxWaiting int
 	// MaxBuckets is how many buckets may live at once. Default 1,000,000
 	MaxBuckets int
 	// Aging makes a waiting request one niceness more urgent each time it has waited this long, so that nobody starves.
-	// Default 0: never
+	// It gives every request a rank of its own, and flows share only among equals: so a family with Aging takes no
+	// Weights, and no Request with a Flow. Default 0: never
 	Aging time.Duration
+	// Weights are the shares of flows inside a niceness, by Request.Flow; 1 to 1,000,000. Not together with Aging.
+	// Default: 1 for each flow
+	Weights map[string]int
 	// Idle is how long a bucket must go unused to be put away. It stays while its windows still hold anything, so that
 	// putting it away never refills a limit. Default 10 minutes
 	Idle time.Duration
@@ -61,6 +66,7 @@ func (c Config) validate() error {
 	check(c.MaxBuckets > 0, "MaxBuckets is %d; it takes a positive number, or 0 for 1,000,000", c.MaxBuckets)
 	check(c.Aging == 0 || c.Aging >= time.Millisecond && c.Aging <= maxAging,
 		"Aging is %v; it takes 0 (never) or 1ms to %v", c.Aging, maxAging)
+	c.validateWeights(check)
 	check(c.Idle > 0, "Idle is %v; it takes a positive duration, or 0 for 10m", c.Idle)
 	check(!c.Clustered, "Clustered is true; it takes false, for the system has joined no cluster")
 	errs = append(errs, c.Headroom.validate())

@@ -18,8 +18,8 @@ import (
 // With a Key, requests of one bucket that have the same Key and result type and are under way at the same time share
 // one turn and one run, whose result each of them gets: the same value, so it must not be changed. fn then runs on a
 // goroutine of its own, in a context with the values of the first caller's. Each caller waits within its own ctx; the
-// run is cancelled when the last of them has gone. It is as urgent as the most urgent of them, and costs what the first
-// of them said. At most MaxWaiting callers share one run.
+// run is cancelled when the last of them has gone. It is as urgent as the most urgent of them; what it costs and its flow
+// are what the first of them said. At most MaxWaiting callers share one run.
 func Do[T any](ctx context.Context, b *Bucket, r Request, fn func(context.Context) (T, error)) (T, error) {
 	var none T
 	if fn == nil {

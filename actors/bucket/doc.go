@@ -11,7 +11,8 @@
 //	reply, err := bucket.Do(ctx, api.Bucket(userID), bucket.Request{Nice: -10}, call)
 //
 // [Bucket.TryAcquire] never waits; [Bucket.Acquire] waits within its context; [Do] waits, runs a function, and can let
-// identical requests share one run.
+// identical requests share one run. When the users behind one ID are many, as with a service's own key to an API, each
+// can be a flow of its own: while requests wait, flows share by weight, however many each of them makes ([Request].Flow).
 //
 // # What it guarantees
 //
@@ -19,7 +20,7 @@
 // when demand suffices (G1); a bucket that fails and is started again, or is put away and comes back, has not been
 // refilled (G2); a caller that gives up costs nothing and delays nobody (G3); every caller that waits gets its turn or
 // an error (G4); memory is bounded and refusals are immediate (G5); after Close nothing is left (G6); the more urgent
-// goes first, equals go in the order of their coming, and with ageing nobody starves (G7).
+// goes first, equals go in the order of their coming, flows share by weight, and with ageing nobody starves (G7).
 //
 // # How it works
 //

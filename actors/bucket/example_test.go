@@ -112,6 +112,35 @@ func ExampleTornex() {
 	// Output: 7 3
 }
 
+// Tenants that share a key to an API are flows of its bucket: who asks for much holds up nobody else. (A replay shows it
+// without waiting.)
+func ExampleRequest_flow() {
+	noon := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	tenant := make(map[time.Time]string)
+	cfg := bucket.Config{
+		Limits:  []limit.Limit{{Events: 1, Per: time.Second}},
+		Weights: map[string]int{"gold": 2}, // the others have 1
+	}
+	replay, err := bucket.NewReplay(cfg, func(o bucket.Outcome) { fmt.Println(tenant[o.At], o.Wait) })
+	if err != nil {
+		panic(err)
+	}
+	for i, flow := range []string{"import", "import", "import", "import", "gold", "gold", "ada"} {
+		at := noon.Add(time.Duration(i) * time.Millisecond)
+		tenant[at] = flow
+		_ = replay.Arrive("our-key", at, bucket.Request{Flow: flow})
+	}
+	replay.Finish()
+	// Output:
+	// import 0s
+	// import 999ms
+	// gold 1.996s
+	// gold 2.995s
+	// ada 3.994s
+	// import 4.998s
+	// import 5.997s
+}
+
 // A replay tells what a configuration would do to requests of the past.
 func ExampleReplay() {
 	replay, err := bucket.NewReplay(bucket.Config{Limits: []limit.Limit{{Events: 2, Per: time.Second}}}, func(o bucket.Outcome) {

@@ -146,7 +146,7 @@ func (g *gate) ask(e *entry, r *rules, req *Request, costs *limit.Costs, c *call
 		return Permit{}, nil, crowded
 	}
 	w := f.waiterFor(e, c)
-	w.ticket.cost = max(req.Cost, 1)
+	w.ticket.cost, w.ticket.flow = max(req.Cost, 1), req.Flow
 	s.admit(now, nice, costs, &w.ticket)
 	f.crowd.Enter()
 	return Permit{}, w, queued

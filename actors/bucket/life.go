@@ -75,7 +75,7 @@ func (f *Family) ended(e *entry, reason error) {
 	var turnedAway []*waiter
 	var calls []*call
 	if b := g.state.backlog; b != nil {
-		for t := range b.line.All() {
+		for t := range b.inLine() {
 			turnedAway = append(turnedAway, t.waiter)
 		}
 		for _, w := range turnedAway {

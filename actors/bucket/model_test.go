@@ -20,6 +20,8 @@ type model struct {
 	coming  []*ticket // on their way: not in line yet
 	granted []modelGrant
 	held    time.Time // nothing may pass before
+	flows   slowLine  // those in line, unless nobody names a flow
+	shared  bool      // requests name flows
 }
 
 // modelGrant is what was taken when, of each limit by its name.
@@ -44,19 +46,27 @@ func newModel(t *rapid.T) *model {
 			Lift:    50 * time.Millisecond,
 		}
 	}
+	shared := cfg.Aging == 0 && rapid.Bool().Draw(t, "flows")
+	if shared {
+		cfg.Weights = map[string]int{"a": rapid.IntRange(1, 4).Draw(t, "weight"), "b": 2}
+	}
 	cfg = cfg.withDefaults()
 	r, err := cfg.compile()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &model{t: t, cfg: cfg, rules: r, state: newState(r, t0, time.Time{}), now: t0}
+	return &model{t: t, cfg: cfg, rules: r, state: newState(r, t0, time.Time{}), now: t0, shared: shared}
 }
 
-func (m *model) request() (nice int, costs limit.Costs) {
-	nice = rapid.IntRange(MinNice, MaxNice).Draw(m.t, "nice")
+func (m *model) request() Request {
+	r := Request{Nice: rapid.IntRange(MinNice, MaxNice).Draw(m.t, "nice")}
 	full := m.state.rules.full
-	n := min(rapid.SampledFrom([]int{1, 1, 1, 2, 5}).Draw(m.t, "cost"), int(full[0]), int(full[1]))
-	return nice, m.state.rules.plan.Costs(n)
+	r.Cost = min(rapid.SampledFrom([]int{1, 1, 1, 2, 5}).Draw(m.t, "cost"), int(full[0]), int(full[1]))
+	if m.shared { // few ranks, so that flows meet
+		r.Nice = rapid.SampledFrom([]int{0, 0, 0, -15, 5}).Draw(m.t, "one of few")
+		r.Flow = rapid.SampledFrom([]string{"", "a", "b", "c"}).Draw(m.t, "flow")
+	}
+	return r
 }
 
 // note keeps a grant, and judges every window that ends with it by the limits in force: also those that began before a
@@ -121,7 +131,8 @@ func (m *model) throttle() {
 
 // arrive asks at the gate, and waits if it has to.
 func (m *model) arrive() {
-	nice, costs := m.request()
+	r := m.request()
+	nice, costs := r.Nice, m.state.rules.plan.Costs(r.Cost)
 	if _, _, ok := m.state.pass(m.now, nice, &costs); ok {
 		for _, w := range m.waiting {
 			if m.rank(nice, m.now) >= m.rank(w.nice, w.since) {
@@ -131,7 +142,7 @@ func (m *model) arrive() {
 		m.note(&costs)
 		return
 	}
-	w := new(ticket)
+	w := &ticket{cost: r.Cost, flow: r.Flow}
 	m.state.admit(m.now, nice, &costs, w)
 	m.waiting = append(m.waiting, w)
 	m.coming = append(m.coming, w)
@@ -152,7 +163,22 @@ func (m *model) settleIn() {
 	}
 	i := rapid.IntRange(0, len(m.coming)-1).Draw(m.t, "who")
 	m.state.join(m.coming[i])
+	m.flows.push(m.coming[i], m.cfg.Weights)
 	m.coming = append(m.coming[:i], m.coming[i+1:]...)
+}
+
+// promote makes one more urgent, in line or on the way.
+func (m *model) promote() {
+	if len(m.waiting) == 0 {
+		return
+	}
+	w := m.waiting[rapid.IntRange(0, len(m.waiting)-1).Draw(m.t, "who")]
+	nice := rapid.SampledFrom([]int{-15, 0, 5}).Draw(m.t, "to")
+	if nice < w.nice && w.inLine {
+		m.flows.take(w, false)
+		defer m.flows.push(w, m.cfg.Weights)
+	}
+	m.state.promote(w, nice)
 }
 
 func (m *model) leave() {
@@ -163,10 +189,11 @@ func (m *model) leave() {
 	if !m.state.dismiss(w) || m.state.dismiss(w) {
 		m.t.Fatal("a waiter must be dismissed exactly once")
 	}
-	m.remove(w)
+	m.remove(w, false)
 }
 
-func (m *model) remove(w *ticket) {
+func (m *model) remove(w *ticket, served bool) {
+	m.flows.take(w, served)
 	for i := range m.waiting {
 		if m.waiting[i] == w {
 			m.waiting = append(m.waiting[:i], m.waiting[i+1:]...)
@@ -184,6 +211,9 @@ func (m *model) remove(w *ticket) {
 
 // first is who in line must go next.
 func (m *model) first() *ticket {
+	if m.shared {
+		return m.flows.head()
+	}
 	var first *ticket
 	for _, w := range m.waiting {
 		if w.inLine && (first == nil || m.rank(w.nice, w.since) < m.rank(first.nice, first.since)) {
@@ -202,14 +232,14 @@ func (m *model) dispatch() {
 		switch d := m.state.due(m.now); {
 		case d == limit.Never: // the limits were changed to less than it costs
 			m.state.dismiss(t)
-			m.remove(t)
+			m.remove(t, false)
 			continue
 		case d > 0:
 			return
 		}
 		m.note(&t.costs)
 		m.state.grant(m.now)
-		m.remove(t)
+		m.remove(t, true)
 	}
 }
 
@@ -245,6 +275,7 @@ func TestG1_G7_StateAgainstAModel(t *testing.T) {
 			"arrive":   func(t *rapid.T) { m.t = t; m.arrive() },
 			"arrive 2": func(t *rapid.T) { m.t = t; m.arrive() },
 			"settle":   func(t *rapid.T) { m.t = t; m.settleIn(); m.dispatch() },
+			"promote":  func(t *rapid.T) { m.t = t; m.promote() },
 			"leave":    func(t *rapid.T) { m.t = t; m.leave() },
 			"dispatch": func(t *rapid.T) { m.t = t; m.dispatch() },
 			"pass":     func(t *rapid.T) { m.t = t; m.pass() },

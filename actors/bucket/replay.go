@@ -81,7 +81,7 @@ func (r *Replay) Arrive(id string, at time.Time, req Request) error {
 		r.report(Outcome{ID: id, At: at, Err: s.crowded(at, "replay", id)})
 		return nil
 	}
-	t := new(ticket)
+	t := &ticket{cost: max(req.Cost, 1), flow: req.Flow}
 	s.admit(at, req.Nice, costs, t)
 	s.join(t)
 	return nil

@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/penstock-go/penstock"
@@ -20,6 +21,7 @@ type rules struct {
 	classes  []classRules // in order of falling urgency; empty: no head-room
 	lift     time.Duration
 	aging    time.Duration
+	weights  map[string]int  // of flows; 1 if they are not in it
 	grain    time.Duration   // how far behind a bucket's note of its last use may be
 	unused   time.Duration   // for so long at least nobody had used a bucket that was put away
 	reach    []time.Duration // by limit: what was taken longer ago does not count
@@ -39,7 +41,7 @@ type classRules struct {
 }
 
 func newRules(c Config, plan *limit.Plan) *rules {
-	r := &rules{lift: c.Headroom.Lift, aging: c.Aging, grain: c.Idle / 16, epoch: plan.Epoch()}
+	r := &rules{lift: c.Headroom.Lift, aging: c.Aging, weights: maps.Clone(c.Weights), grain: c.Idle / 16, epoch: plan.Epoch()}
 	r.unused = c.Idle - r.grain // the directory's note of the last use may be that far behind
 	return r.withPlan(plan, c.Headroom).settled()
 }
@@ -100,6 +102,9 @@ func (r *rules) rank(nice int, since time.Time) int64 {
 func (r *rules) price(req *Request, into *limit.Costs) (*limit.Costs, error) {
 	if uint(req.Nice-MinNice) > MaxNice-MinNice {
 		return nil, fmt.Errorf("%w request: Nice is %d; it takes -20 (most urgent) to 19", penstock.ErrInvalid, req.Nice)
+	}
+	if err := r.checkFlow(req.Flow); err != nil {
+		return nil, err
 	}
 	if req.Costs == nil && uint(req.Cost) <= 1 {
 		return &r.one, nil

@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"iter"
 	"time"
 
 	"github.com/penstock-go/penstock/limit"
@@ -23,30 +24,8 @@ type backlog struct {
 	front     int64             // no rank that waits is below it; valid while somebody waits
 	seq       uint64            // of the last request that had to wait
 	refused   uint64            // requests turned away, or in shadow those that would have been held
-	line      line              // those who wait and have reached the actor
+	line      line              // those who wait and have reached the actor; nil until somebody had to wait
 	calls     map[callKey]*call // requests with a Key that wait or run; nil until there is one
-}
-
-// line is a bucket's waiting requests.
-type line = limit.Priority[*ticket]
-
-// ticket is a request that waits.
-type ticket struct {
-	limit.Turn
-	waiter *waiter     // whom it belongs to; nil in a replay
-	plan   *limit.Plan // whose limits costs are of
-	costs  limit.Costs
-	cost   int       // of limits that are new when the plan is changed
-	since  time.Time // when it began to wait
-	seq    uint64    // order of arrival
-	nice   int
-	// counted is true while the request counts as waiting, inLine while it is in the line as well.
-	counted, inLine bool
-}
-
-// reprice brings the ticket's costs over to a changed plan.
-func (t *ticket) reprice(p *limit.Plan) {
-	t.costs, t.plan = p.Translate(t.plan, &t.costs, t.cost), p
 }
 
 // newState is a bucket made at born; about former see remember.
@@ -61,10 +40,8 @@ func newState(r *rules, born, former time.Time) state {
 func (s *state) adopt(now time.Time, r *rules) {
 	if r.plan != s.rules.plan {
 		s.limits.Change(now, r.plan)
-		if s.backlog != nil {
-			for t := range s.backlog.line.All() {
-				t.reprice(r.plan)
-			}
+		for t := range s.backlog.inLine() {
+			t.reprice(r.plan)
 		}
 	}
 	s.rules = r
@@ -77,6 +54,14 @@ func (s *state) behind() *backlog {
 		s.backlog = new(backlog)
 	}
 	return s.backlog
+}
+
+// inLine yields those in line.
+func (b *backlog) inLine() iter.Seq[*ticket] {
+	if b == nil || b.line == nil {
+		return func(func(*ticket) bool) {}
+	}
+	return b.line.All()
 }
 
 // calm reports whether nobody waits and no throttle needs to be looked at.
@@ -164,6 +149,9 @@ func (s *state) admit(now time.Time, nice int, costs *limit.Costs, t *ticket) {
 	if b.waiting == 0 || rank < b.front {
 		b.front = rank
 	}
+	if b.line == nil {
+		b.line = newLine(s.rules)
+	}
 	b.waiting++
 	t.counted = true
 }
@@ -174,13 +162,13 @@ func (s *state) join(t *ticket) {
 		return
 	}
 	t.reprice(s.rules.plan) // the limits may have been changed while it was on its way
-	s.backlog.line.Push(t, s.rules.rank(t.nice, t.since), t.seq)
+	s.backlog.line.push(t, s.rules)
 	t.inLine = true
 	s.open() // the front may still be that of somebody who gave up
 }
 
-// dismiss counts out a request that waited, and takes it out of the line if it got there. It reports false if that had
-// been done before.
+// dismiss counts out a request that is not to be granted, and takes it out of the line if it got there. It reports false if
+// it did not wait any more.
 func (s *state) dismiss(t *ticket) bool {
 	if !t.counted {
 		return false
@@ -188,10 +176,15 @@ func (s *state) dismiss(t *ticket) bool {
 	if t.inLine {
 		s.backlog.line.Remove(t)
 	}
+	s.countOut(t)
+	return true
+}
+
+// countOut has a request that is not in line any more count no longer.
+func (s *state) countOut(t *ticket) {
 	t.counted, t.inLine = false, false
 	s.backlog.waiting--
 	s.open()
-	return true
 }
 
 // open lets pass again who is more urgent than everybody in line. It can tell only when nobody is on the way there.
@@ -245,7 +238,7 @@ func (s *state) promote(t *ticket, nice int) {
 
 // head is the request whose turn is next; nil if nobody is in line.
 func (s *state) head() *ticket {
-	if s.backlog == nil {
+	if s.backlog == nil || s.backlog.line == nil {
 		return nil
 	}
 	t, _ := s.backlog.line.Peek()
@@ -267,7 +260,8 @@ func (s *state) grant(now time.Time) {
 	t := s.head()
 	s.limits.Charge(now, &t.costs)
 	s.passed++
-	s.dismiss(t)
+	s.backlog.line.Pop() // it is t, and charged to its flow
+	s.countOut(t)
 }
 
 // ceiling is how far a waiting request may use the limits now, and how long until that changes.
