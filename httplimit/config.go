@@ -23,6 +23,11 @@ type TransportConfig struct {
 	// Costs is what a request costs, by the name of the limit. Default: 1 of every limit.
 	Costs func(*http.Request) map[string]int
 
+	// Flow names whose request it is. While requests of a key wait, those of one niceness share by flow, so that who
+	// makes many holds up nobody else; see [bucket.Request]. A family with Aging has no flows, and refuses requests
+	// that name one. Default: none, requests go in the order of their coming.
+	Flow func(*http.Request) string
+
 	// ThrottleFamily makes what an answer teaches hold for every bucket of the family, for servers that limit all
 	// keys together. Default: it holds for the request's own bucket.
 	ThrottleFamily bool
@@ -102,6 +107,15 @@ func (c TransportConfig) withDefaults() TransportConfig {
 		c.MaxBackoff = max(time.Minute, c.Backoff)
 	}
 	return c
+}
+
+// request is what the configuration says about one HTTP request.
+func (c *TransportConfig) request(req *http.Request) bucket.Request {
+	r := request(req, c.Nice, c.Costs)
+	if c.Flow != nil {
+		r.Flow = c.Flow(req)
+	}
+	return r
 }
 
 // hostKey is the default Key of a [Transport].

@@ -1,4 +1,5 @@
-// Package httplimit puts the buckets of package bucket between a program and HTTP, on either side.
+// Package httplimit puts the buckets of package bucket between a program and HTTP, on either side, and the queues of
+// package queue in front of a server.
 //
 // [Transport] is for clients of rate-limited APIs: an [net/http.RoundTripper] over any other, whose requests wait for
 // their turn, the more urgent first, within their contexts. It learns from answers:
@@ -17,4 +18,8 @@
 //
 // [Middleware] is for servers: it limits callers by key, by default their IP address, and answers those who have no
 // room with 429, Retry-After, the RateLimit fields and a problem (RFC 9457).
+//
+// [Shed] is for servers too: where Middleware asks whether this caller has come too often, Shed asks how much the server
+// can do. It runs handlers through a queue, so that a server which gets more than it can do does as much as it can, the
+// urgent first, and answers the others with 503 while that still helps them. With both, Middleware goes outside.
 package httplimit

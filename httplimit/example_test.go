@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/actors/bucket"
+	"github.com/penstock-go/penstock/actors/queue"
 	"github.com/penstock-go/penstock/httplimit"
 	"github.com/penstock-go/penstock/limit"
 )
@@ -95,4 +97,49 @@ func ExampleTrustProxies() {
 	r.Header.Set("X-Forwarded-For", "6.6.6.6, 203.0.113.5, 10.0.0.9")
 	fmt.Println(key(r))
 	// Output: 203.0.113.5
+}
+
+// A server that runs at most 100 handlers at once, lets 1,000 more wait for up to a second in all, and turns away the
+// others; customers share it evenly, and what they click on goes before their reports.
+func ExampleShed() {
+	sys, err := penstock.New()
+	if err != nil {
+		panic(err)
+	}
+	defer sys.Close(context.Background())
+	q, err := queue.Add(sys, "web", queue.Config{
+		Regulators: []queue.Regulator{queue.Counter{Limit: 100}},
+		MaxSize:    1000,
+	})
+	if err != nil {
+		panic(err)
+	}
+	shed := httplimit.Shed(q, httplimit.ShedConfig{
+		Flow: func(r *http.Request) string { return r.Header.Get("Customer") },
+		Nice: func(r *http.Request) int {
+			if strings.HasPrefix(r.URL.Path, "/reports/") {
+				return 10
+			}
+			return 0
+		},
+		Timeout: time.Second,
+	})
+	handler := shed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%d at work", q.Info().Running)
+	}))
+
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	fmt.Println(w.Code, w.Body)
+
+	// Somebody turns the valve off: everybody is told to come again.
+	if err := q.SetAction(queue.Reject); err != nil {
+		panic(err)
+	}
+	w = httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	fmt.Println(w.Code, w.Header().Get("Retry-After") != "")
+	// Output:
+	// 200 1 at work
+	// 503 true
 }

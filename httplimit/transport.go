@@ -67,7 +67,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	key := t.cfg.Key(req)
 	b := t.family.Bucket(key)
-	turn := request(req, t.cfg.Nice, t.cfg.Costs)
+	turn := t.cfg.request(req)
 	for retries := 0; ; retries++ {
 		if _, err := b.Acquire(ctx, turn); err != nil {
 			closeBody(req)

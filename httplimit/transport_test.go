@@ -38,6 +38,34 @@ func TestTransportWaitsItsTurn(t *testing.T) {
 	})
 }
 
+func TestG7_TransportSharesByFlow(t *testing.T) {
+	order := func(cfg httplimit.TransportConfig) (order []string) {
+		synctest.Test(t, func(t *testing.T) {
+			var u upstream
+			tr := newTransport(t, &u, newFamily(t, bucket.Config{}, "1/1s"), cfg)
+			var wg sync.WaitGroup
+			for _, tenant := range []string{"crowd", "crowd", "crowd", "crowd", "one"} {
+				req := newRequest(t, context.Background(), http.MethodGet, "a.example", nil)
+				req.Header.Set("Tenant", tenant)
+				wg.Go(func() {
+					if resp, err := tr.RoundTrip(req); assert.NoError(t, err) {
+						_ = resp.Body.Close()
+					}
+				})
+				synctest.Wait() // one after the other
+			}
+			wg.Wait()
+			for _, a := range u.seen {
+				order = append(order, a.header.Get("Tenant"))
+			}
+		})
+		return order
+	}
+	byTenant := func(req *http.Request) string { return req.Header.Get("Tenant") }
+	assert.Equal(t, []string{"crowd", "crowd", "one", "crowd", "crowd"}, order(httplimit.TransportConfig{Flow: byTenant}))
+	assert.Equal(t, []string{"crowd", "crowd", "crowd", "crowd", "one"}, order(httplimit.TransportConfig{}), "the default")
+}
+
 func TestB11_TransportThrottlesTheBucket(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer answer

@@ -1,0 +1,155 @@
+package grpclimit_test
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	health "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/actors/queue"
+	"github.com/penstock-go/penstock/grpclimit"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// event is something that happened in a queue's line.
+type event uint8
+
+const (
+	joined event = iota // a request is in line
+	gaveUp              // one is no longer, because its caller gave up
+)
+
+// events tells a test what happens in a queue, as it happens.
+type events chan event
+
+// await returns when the event has happened n times more.
+func (e events) await(what event, n int) {
+	for n > 0 {
+		if <-e == what {
+			n--
+		}
+	}
+}
+
+// line is a queue's line that tells of its events.
+type line struct {
+	*queue.Line[queue.Ticket]
+	events events
+}
+
+func (l line) In(now time.Time, x *queue.Item[queue.Ticket]) error {
+	err := l.Line.In(now, x)
+	l.events <- joined
+	return err
+}
+
+func (l line) Remove(x *queue.Item[queue.Ticket]) bool {
+	l.events <- gaveUp
+	return l.Line.Remove(x)
+}
+
+// newQueue is a queue in a system of its own, which ends with the test.
+func newQueue(t testing.TB, cfg queue.Config) (*queue.Queue, events) {
+	t.Helper()
+	sys, err := penstock.New()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, sys.Close(context.Background())) })
+	happens := make(events, 10_000)
+	cfg.Behavior = func() queue.Behavior[queue.Ticket] {
+		return line{queue.NewLine[queue.Ticket](queue.LineConfig{}), happens}
+	}
+	q, err := queue.Add(sys, "orders-db-7", cfg)
+	require.NoError(t, err)
+	return q, happens
+}
+
+// atOnce lets n jobs run at the same time.
+func atOnce(n int) []queue.Regulator { return []queue.Regulator{queue.Counter{Limit: n}} }
+
+// occupy takes a job out of the queue, and returns what gives it back.
+func occupy(t testing.TB, q *queue.Queue) (done func()) {
+	t.Helper()
+	job, err := q.Ask(context.Background(), queue.Request{})
+	require.NoError(t, err)
+	return job.Done
+}
+
+// service is a health service made of two functions.
+type service struct {
+	health.UnimplementedHealthServer
+	check func(context.Context, *health.HealthCheckRequest) error
+	watch func(*health.HealthCheckRequest, health.Health_WatchServer) error
+}
+
+func (s service) Check(ctx context.Context, r *health.HealthCheckRequest) (*health.HealthCheckResponse, error) {
+	if err := s.check(ctx, r); err != nil {
+		return nil, err
+	}
+	return &health.HealthCheckResponse{Status: health.HealthCheckResponse_SERVING}, nil
+}
+
+func (s service) Watch(r *health.HealthCheckRequest, stream health.Health_WatchServer) error {
+	return s.watch(r, stream)
+}
+
+// ok is a check that has nothing to say.
+func ok(context.Context, *health.HealthCheckRequest) error { return nil }
+
+// witness sees what the interceptors return, and how handlers that panic end.
+type witness chan error
+
+// recovered is a panic that came through the interceptors.
+type recovered struct{ value any }
+
+func (recovered) Error() string { return "the handler panicked" }
+
+func (w witness) unary(ctx context.Context, message any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (reply any, err error) {
+	defer func() { err = w.see(recover(), err) }()
+	return next(ctx, message)
+}
+
+func (w witness) stream(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) (err error) {
+	defer func() { err = w.see(recover(), err) }()
+	return next(srv, stream)
+}
+
+func (w witness) see(reason any, err error) error {
+	if reason != nil {
+		err = recovered{reason}
+	}
+	w <- err
+	return err
+}
+
+// newServer is a gRPC server on loopback that runs the service's calls through the queue, and a client of it. What
+// becomes of each call is told to the witness before the client hears of it.
+func newServer(t testing.TB, q *queue.Queue, cfg grpclimit.Config, s health.HealthServer, opts ...grpc.DialOption) (health.HealthClient, witness) {
+	t.Helper()
+	seen := make(witness, 1000)
+	server := grpc.NewServer(
+		grpc.ChainUnaryInterceptor(seen.unary, grpclimit.UnaryServerInterceptor(q, cfg)),
+		grpc.ChainStreamInterceptor(seen.stream, grpclimit.StreamServerInterceptor(q, cfg)),
+	)
+	health.RegisterHealthServer(server, s)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	conn, err := grpc.NewClient(listener.Addr().String(), append(opts, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		assert.NoError(t, conn.Close())
+		server.Stop()
+		assert.NoError(t, <-ended)
+	})
+	return health.NewHealthClient(conn), seen
+}
