@@ -71,7 +71,7 @@ func TestMedian(t *testing.T) {
 
 // A refused call is cheaper than a permit, so a row must not quietly measure refusals.
 func TestRefusalsAreAnError(t *testing.T) {
-	refuses := side{"refuses", func(_, n int) int { return n }}
+	refuses := side{name: "refuses", calls: func(_, n int) int { return n }}
 	if _, err := once(refuses, 1, 10); err == nil {
 		t.Error("no error")
 	}
@@ -92,7 +92,7 @@ func TestCompareSeesTheSlowerSide(t *testing.T) {
 		}
 	}
 	s := scale{rounds: 5, side: time.Millisecond}
-	ratio, _, _, _, err := compare(t.Context(), s, 1, side{"slow", spin(400)}, side{"fast", spin(4)})
+	ratio, _, _, _, err := compare(t.Context(), s, 1, side{name: "slow", calls: spin(400)}, side{name: "fast", calls: spin(4)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,8 +11,17 @@ import (
 
 // side is one of two things compared: a function that makes n calls, and returns how many of them were refused.
 type side struct {
-	name  string
-	calls func(worker, n int) (refused int)
+	name    string
+	calls   func(worker, n int) (refused int)
+	workers int // how many make them at once; 0: as many as on the other side
+}
+
+// crew is how many workers the side has.
+func (sd side) crew(workers int) int {
+	if sd.workers > 0 {
+		return sd.workers
+	}
+	return workers
 }
 
 // sample is what one side showed over all rounds.
@@ -48,7 +57,7 @@ func compare(ctx context.Context, s scale, workers int, ours, theirs side) (wall
 			slices.Reverse(pair)
 		}
 		for _, p := range pair {
-			c, err := once(p.side, workers, p.n)
+			c, err := once(p.side, p.crew(workers), p.n)
 			if err != nil {
 				return 0, 0, a, b, err
 			}
@@ -61,6 +70,26 @@ func compare(ctx context.Context, s scale, workers int, ours, theirs side) (wall
 	return median(walls), median(cpus), a, b, nil
 }
 
+// alone runs one side by itself, in rounds.
+func alone(ctx context.Context, s scale, workers int, sd side) (a sample, err error) {
+	n, err := calibrate(ctx, s.side, workers, sd)
+	if err != nil {
+		return a, err
+	}
+	for range s.rounds {
+		if err := ctx.Err(); err != nil {
+			return a, err
+		}
+		c, err := once(sd, workers, n[0])
+		if err != nil {
+			return a, err
+		}
+		a.ns, a.cpu = append(a.ns, c.ns), append(a.cpu, c.cpu)
+		a.allocs += c.allocs / float64(s.rounds)
+	}
+	return a, nil
+}
+
 // calibrate finds how many calls each worker of each side makes in the time of one round; it also warms both up.
 func calibrate(ctx context.Context, target time.Duration, workers int, sides ...side) ([]int, error) {
 	var counts []int
@@ -70,6 +99,7 @@ func calibrate(ctx context.Context, target time.Duration, workers int, sides ...
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
+			workers := sd.crew(workers)
 			c, err := once(sd, workers, n)
 			if err != nil {
 				return nil, err

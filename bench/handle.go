@@ -21,7 +21,7 @@ const one = "user-00000000"
 
 // tryAcquire is our side of the rows with one bucket: TryAcquire through a handle held by the caller.
 func tryAcquire(name string, b *bucket.Bucket) side {
-	return side{name, func(_, n int) (refused int) {
+	return side{name: name, calls: func(_, n int) (refused int) {
 		for range n {
 			if !b.TryAcquire(bucket.Request{}).Allowed {
 				refused++
@@ -32,7 +32,7 @@ func tryAcquire(name string, b *bucket.Bucket) side {
 }
 
 func allow(lim *rate.Limiter) side {
-	return side{"x/time/rate Allow", func(_, n int) (refused int) {
+	return side{name: "x/time/rate Allow", calls: func(_, n int) (refused int) {
 		for range n {
 			if !lim.Allow() {
 				refused++
@@ -86,7 +86,7 @@ func handleWait(ctx context.Context, s scale) (lines []line, err error) {
 	}
 	defer h.close(&err)
 	b, lim := h.family.Bucket(one), rate.NewLimiter(plenty, plenty)
-	ours := side{"Acquire with room", func(_, n int) (refused int) {
+	ours := side{name: "Acquire with room", calls: func(_, n int) (refused int) {
 		for range n {
 			if _, err := b.Acquire(ctx, bucket.Request{}); err != nil {
 				refused++
@@ -94,7 +94,7 @@ func handleWait(ctx context.Context, s scale) (lines []line, err error) {
 		}
 		return refused
 	}}
-	theirs := side{"x/time/rate Wait with room", func(_, n int) (refused int) {
+	theirs := side{name: "x/time/rate Wait with room", calls: func(_, n int) (refused int) {
 		for range n {
 			if lim.Wait(ctx) != nil {
 				refused++
@@ -124,7 +124,7 @@ func handleGoLimiter(ctx context.Context, s scale) (lines []line, err error) {
 	}
 	defer store.Close(ctx)
 	// That store has no handles: a call always looks its key up, and so does ours here.
-	ours := side{"Bucket(id).TryAcquire", func(_, n int) (refused int) {
+	ours := side{name: "Bucket(id).TryAcquire", calls: func(_, n int) (refused int) {
 		for range n {
 			if !h.family.Bucket(one).TryAcquire(bucket.Request{}).Allowed {
 				refused++
@@ -132,7 +132,7 @@ func handleGoLimiter(ctx context.Context, s scale) (lines []line, err error) {
 		}
 		return refused
 	}}
-	theirs := side{"go-limiter memorystore Take", func(_, n int) (refused int) {
+	theirs := side{name: "go-limiter memorystore Take", calls: func(_, n int) (refused int) {
 		for range n {
 			if _, _, _, ok, err := store.Take(ctx, one); !ok || err != nil {
 				refused++
@@ -151,7 +151,7 @@ func handleFailsafe(ctx context.Context, s scale) (lines []line, err error) {
 	}
 	defer h.close(&err)
 	lim := ratelimiter.NewBursty[any](plenty, time.Second)
-	theirs := side{"failsafe-go TryAcquirePermit, bursty", func(_, n int) (refused int) {
+	theirs := side{name: "failsafe-go TryAcquirePermit, bursty", calls: func(_, n int) (refused int) {
 		for range n {
 			if !lim.TryAcquirePermit() {
 				refused++

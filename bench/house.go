@@ -15,22 +15,28 @@ import (
 // the limit would measure something else. It is the same for both sides.
 const plenty = 1_000_000_000
 
-// house is a system with one family in it.
+// house is a system with what a row measures in it.
 type house struct {
 	sys    *penstock.System
-	family *bucket.Family
+	family *bucket.Family // nil in the rows of queues
 }
 
-func open(cfg bucket.Config) (*house, error) {
+// openEmpty is a house with nothing in it.
+func openEmpty() (*house, error) {
 	sys, err := penstock.New(penstock.WithName("bench"))
+	return &house{sys: sys}, err
+}
+
+// open is a house with one family of buckets in it.
+func open(cfg bucket.Config) (*house, error) {
+	h, err := openEmpty()
 	if err != nil {
 		return nil, err
 	}
-	family, err := bucket.NewFamily(sys, "bench", cfg)
-	if err != nil {
-		return nil, errors.Join(err, sys.Close(context.Background()))
+	if h.family, err = bucket.NewFamily(h.sys, "bench", cfg); err != nil {
+		return nil, errors.Join(err, h.sys.Close(context.Background()))
 	}
-	return &house{sys, family}, nil
+	return h, nil
 }
 
 // often is a limit for the keyed rows: as generous as plenty is for IDs that take turns, but small enough that the window

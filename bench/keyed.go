@@ -22,7 +22,7 @@ func (w *walk) next(n int) int {
 }
 
 func keyedOurs(h *house, ids []string) side {
-	return side{"Bucket(id).TryAcquire", func(worker, n int) (refused int) {
+	return side{name: "Bucket(id).TryAcquire", calls: func(worker, n int) (refused int) {
 		w := walk(worker + 1)
 		for range n {
 			if !h.family.Bucket(ids[w.next(len(ids))]).TryAcquire(bucket.Request{}).Allowed {
@@ -47,7 +47,7 @@ func keyedRate(ctx context.Context, s scale) (lines []line, err error) {
 	for _, id := range ids {
 		limiters.Store(id, rate.NewLimiter(rate.Limit(float64(often.Events)/often.Per.Seconds()), often.Events))
 	}
-	theirs := side{"sync.Map + x/time/rate Allow", func(worker, n int) (refused int) {
+	theirs := side{name: "sync.Map + x/time/rate Allow", calls: func(worker, n int) (refused int) {
 		w := walk(worker + 1)
 		for range n {
 			lim, ok := limiters.Load(ids[w.next(len(ids))])
@@ -82,7 +82,7 @@ func keyedGoLimiter(ctx context.Context, s scale) (lines []line, err error) {
 			return nil, err
 		}
 	}
-	theirs := side{"go-limiter memorystore Take", func(worker, n int) (refused int) {
+	theirs := side{name: "go-limiter memorystore Take", calls: func(worker, n int) (refused int) {
 		w := walk(worker + 1)
 		for range n {
 			if _, _, _, ok, err := store.Take(ctx, ids[w.next(len(ids))]); !ok || err != nil {

@@ -1,5 +1,5 @@
-// Command bench measures Penstock's bucket beside what one would use instead, in one process and in interleaved rounds,
-// and prints ratios: absolute numbers from a shared machine mean little, their ratio in one run means more.
+// Command bench measures Penstock's bucket and queue beside what one would use instead, in one process and in interleaved
+// rounds, and prints ratios: absolute numbers from a shared machine mean little, their ratio in one run means more.
 //
 //	go run . [-run REGEXP] [-rounds N] [-time D] [-strict] …
 //
@@ -34,10 +34,10 @@ type scale struct {
 	rounds   int           // rounds of each comparison; both sides run in each
 	side     time.Duration // of one side in one round
 	ids      int           // live IDs of the keyed rows
-	callers  int           // callers of the waiting and accuracy rows
+	callers  int           // callers of the rows in which many ask at once
 	buckets  int           // live buckets of the memory row
 	hold     time.Duration // window of the memory row: a bucket used within it is not passivated
-	accuracy time.Duration // length of the accuracy rows; whole seconds
+	accuracy time.Duration // length of the accuracy and overload rows; whole seconds
 	strict   bool
 	only     *regexp.Regexp
 	list     bool
@@ -53,10 +53,10 @@ func parseFlags(args []string, out io.Writer) (scale, error) {
 	fs.IntVar(&s.rounds, "rounds", 9, "rounds of each comparison")
 	fs.DurationVar(&s.side, "time", 150*time.Millisecond, "length of one side in one round")
 	fs.IntVar(&s.ids, "ids", 100_000, "live IDs of the keyed rows")
-	fs.IntVar(&s.callers, "callers", 64, "callers of the waiting and accuracy rows")
+	fs.IntVar(&s.callers, "callers", 64, "callers of the rows in which many ask at once")
 	fs.IntVar(&s.buckets, "buckets", 1_000_000, "live buckets of the memory row")
 	fs.DurationVar(&s.hold, "hold", 20*time.Second, "window that keeps the memory row's buckets alive; longer than creating them takes")
-	fs.DurationVar(&s.accuracy, "accuracy", 5*time.Second, "length of the accuracy rows, in whole seconds")
+	fs.DurationVar(&s.accuracy, "accuracy", 5*time.Second, "length of the accuracy and overload rows, in whole seconds")
 	if err := fs.Parse(args); err != nil {
 		return s, err
 	}
@@ -104,6 +104,20 @@ var rows = []row{
 	{"overload", overload},
 	{"accuracy/rolling", accuracyRolling},
 	{"accuracy/smooth", accuracySmooth},
+	{"queue/semaphore", queueSemaphore},
+	{"queue/bulkhead", queueBulkhead},
+	{"queue/adaptive", queueAdaptive},
+	{"queue/rate.Wait", queueRateWait},
+	{"queue/counter", queueCounterCrowd},
+	{"queue/rate", queueRateCrowd},
+	{"queue/crowd", queueCrowdAgainst},
+	{"queue/many", queueMany},
+	{"queue/sharing", queueSharing},
+	{"queue/passive", queuePassive},
+	{"queue/durable", queueDurable},
+	{"queue/accuracy", queueAccuracy},
+	{"queue/fair", queueFair},
+	{"queue/overload", queueOverload},
 	{"million", million},
 }
 
