@@ -16,11 +16,19 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/penstock-go/penstock/cmd/demo/internal/mill"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain is the second act's server where the act has started this binary as one.
+func TestMain(m *testing.M) {
+	if config, ok := os.LookupEnv(mill.Variable); ok {
+		os.Exit(mill.Main(config, os.Stdin, os.Stdout, os.Stderr))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // demo runs the command and returns what it printed.
 func demo(t *testing.T, stdin io.Reader, args ...string) (code int, stdout, stderr string) {
@@ -136,6 +144,10 @@ func TestUsage(t *testing.T) {
 		{"-log x -max-waiting 0", "-max-waiting is 0, it takes 1 or more"},
 		{"-log x -quick -users 3", "-users does not go with -log\n-quick does not go with -log"},
 		{"-log=", "-log takes a file, or - for standard input"},
+		{"-act encore", `-act is "encore", it takes race or overload`},
+		{"-act race -log x", "-act does not go with -log"},
+		{"-act overload -users 3", "-users does not go with -act overload"},
+		{"-act overload -duration 2h", "-duration is 2h0m0s, it takes 1s to 1h"},
 		{"-duration 10ms", "-duration is 10ms, it takes 1s to 1h"},
 		{"-users 0", "-users is 0, it takes 1 to 200"},
 	} {
@@ -163,6 +175,28 @@ func TestInterruptedLog(t *testing.T) {
 	assert.Empty(t, stderr.String())
 	assert.Contains(t, stdout.String(), "Interrupted: this is how far it came.")
 	assert.Contains(t, stdout.String(), "by 1 client,")
+}
+
+// TestDurations: what is given is for both acts, and what is not is each one's own.
+func TestDurations(t *testing.T) {
+	for args, want := range map[string][2]time.Duration{
+		"":                       {20 * time.Second, 10 * time.Second},
+		"-quick":                 {5500 * time.Millisecond, 2 * time.Second},
+		"-duration 5s":           {5 * time.Second, 5 * time.Second},
+		"-duration 8s -quick":    {8*time.Second + 2*time.Second/3, 8 * time.Second},
+		"-act race -duration 5s": {5 * time.Second, 5 * time.Second},
+	} {
+		o, err := parseOptions(strings.Fields(args))
+		require.NoError(t, err, args)
+		assert.Equal(t, want, [2]time.Duration{o.race.duration, o.overload.duration}, args)
+	}
+}
+
+func TestSeedIsForBothActs(t *testing.T) {
+	o, err := parseOptions([]string{"-seed", "7"})
+	require.NoError(t, err)
+	assert.EqualValues(t, 7, o.race.seed)
+	assert.EqualValues(t, 7, o.overload.seed)
 }
 
 func TestWholeWindows(t *testing.T) {

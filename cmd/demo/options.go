@@ -13,19 +13,27 @@ import (
 
 const usage = `Demo shows Penstock at work.
 
-  demo [-duration 20s] [-users 20] [-seed 1] [-quick] [-json]
+  demo [-act race|overload] [-duration D] [-users 20] [-seed 1] [-quick] [-json]
 
-    A strict API on this machine allows each user 10 requests in any 6 seconds and answers 429
-    beyond that. Against it, at the same time and with the same demand: plain clients that retry,
-    clients with golang.org/x/time/rate, and plain clients whose transport is Penstock's. The
-    table at the end comes from the API's own record. The exit code is 1 if a request of
-    Penstock's was refused.
+    Two acts, one after the other; -act plays one of them. The exit code is 1 if Penstock broke
+    a promise.
 
-    -duration  how long it runs, 1s to 1h; a run that would end just when the API opens again
+    race      A strict API on this machine allows each user 10 requests in any 6 seconds and
+              answers 429 beyond that. Against it, at the same time and with the same demand:
+              plain clients that retry, clients with golang.org/x/time/rate, and plain clients
+              whose transport is Penstock's. The table at the end comes from the API's own
+              record. The promise is that no request of Penstock's is refused.
+    overload  A server on this machine is asked for 5 times of what it can do: as it is, behind a
+              semaphore, and behind Penstock's queue. The promise is that something becomes of
+              every request, and that with the queue no fewer are answered in time than without.
+
+    -duration  how long the race runs, 1s to 1h; one that would end just when the API opens again
                goes on for a third of a window                             (default 20s)
-    -users     how many users the API has, 1 to 200                        (default 20)
+               and how long each server of the overload is under load      (default 10s)
+    -users     how many users the API of the race has, 1 to 200            (default 20)
     -seed      what the demand is drawn from                               (default 1)
-    -quick     10 requests in any 2 seconds instead of 6, for 5.5 s: a check for machines
+    -quick     10 requests in any 2 seconds instead of 6, for 5.5 s, and 2 s under load: a check
+               for machines
 
   demo -log FILE [-limit 10/6s]... [-max-waiting N] [-json]
 
@@ -41,27 +49,41 @@ const usage = `Demo shows Penstock at work.
   -h    prints this.
 
   go run ./cmd/demo
+  go run ./cmd/demo -act overload
   go run ./cmd/demo -log /var/log/nginx/access.log -limit 10/1s -limit 100/1m
 `
+
+// The names of the acts, as -act takes them.
+const (
+	nameRace     = "race"
+	nameOverload = "overload"
+)
 
 var errHelp = flag.ErrHelp
 
 // options are a command line, checked.
 type options struct {
-	json   bool
-	race   race
-	log    string // "" runs the race
-	whatIf whatIf
+	json     bool
+	act      string // "" plays all
+	race     race
+	overload overload
+	log      string // "" plays the acts
+	whatIf   whatIf
 }
 
+// plays reports whether an act is asked for.
+func (o options) plays(act string) bool { return o.act == "" || o.act == act }
+
 func parseOptions(args []string) (options, error) {
-	var o options
+	o := options{whatIf: whatIf{lookAhead: lookAhead}}
 	var quick bool
+	var duration time.Duration
 	flags := flag.NewFlagSet("demo", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // run prints the errors and the usage
 	flags.BoolVar(&o.json, "json", false, "")
+	flags.StringVar(&o.act, "act", "", "")
 	flags.BoolVar(&quick, "quick", false, "")
-	flags.DurationVar(&o.race.duration, "duration", 20*time.Second, "")
+	flags.DurationVar(&duration, "duration", 0, "")
 	flags.IntVar(&o.race.users, "users", 20, "")
 	flags.Uint64Var(&o.race.seed, "seed", 1, "")
 	flags.StringVar(&o.log, "log", "", "")
@@ -76,15 +98,10 @@ func parseOptions(args []string) (options, error) {
 	}
 	set := make(map[string]bool)
 	flags.Visit(func(f *flag.Flag) { set[f.Name] = true })
-	o.whatIf.lookAhead = lookAhead
-	// One process is the API and all its clients, so the way to it jitters as if it were far. The quick check, which must not
-	// depend on how busy a machine is, keeps far away.
-	o.race.rule, o.race.slack = strict.Rule{Events: 10, Per: 6 * time.Second}, 150*time.Millisecond
-	if quick {
-		o.race.rule.Per, o.race.slack = 2*time.Second, 600*time.Millisecond
-		if !set["duration"] {
-			o.race.duration = 5500 * time.Millisecond
-		}
+	o.overload.seed = o.race.seed
+	o.pace(quick)
+	if set["duration"] {
+		o.race.duration, o.overload.duration = duration, duration
 	}
 	if len(o.whatIf.limits) == 0 {
 		o.whatIf.limits = []limit.Limit{{Events: 10, Per: 6 * time.Second}}
@@ -94,6 +111,17 @@ func parseOptions(args []string) (options, error) {
 	return o, err
 }
 
+// pace sets how long the acts take. One process is the race's API and all its clients, so the way to it jitters as if it were
+// far. The quick check, which must not depend on how busy a machine is, keeps far away.
+func (o *options) pace(quick bool) {
+	o.race.rule, o.race.slack = strict.Rule{Events: 10, Per: 6 * time.Second}, 150*time.Millisecond
+	o.race.duration, o.overload.duration, o.overload.sample = 20*time.Second, 10*time.Second, 2*time.Second
+	if quick {
+		o.race.rule.Per, o.race.slack = 2*time.Second, 600*time.Millisecond
+		o.race.duration, o.overload.duration, o.overload.sample = 5500*time.Millisecond, 2*time.Second, time.Second/2
+	}
+}
+
 // wholeWindows makes a run last at least a third of a window longer than the whole windows in it. What the API allows grows by
 // a burst at the start of a window, and a run that ended at that moment would count what nobody had the time to ask for.
 func wholeWindows(d, per time.Duration) time.Duration { return max(d, d.Truncate(per)+per/3) }
@@ -101,6 +129,9 @@ func wholeWindows(d, per time.Duration) time.Duration { return max(d, d.Truncate
 // check names every value out of range and every flag of the act that is not asked for.
 func (o options) check(set map[string]bool) error {
 	var errs []error
+	if o.act != "" && o.act != nameRace && o.act != nameOverload {
+		errs = append(errs, fmt.Errorf("-act is %q, it takes %s or %s", o.act, nameRace, nameOverload))
+	}
 	if d := o.race.duration; d < time.Second || d > time.Hour {
 		errs = append(errs, fmt.Errorf("-duration is %v, it takes 1s to 1h", d))
 	}
@@ -118,7 +149,10 @@ func (o options) check(set map[string]bool) error {
 			errs = append(errs, fmt.Errorf("-%s needs -log", name))
 		}
 	}
-	for _, name := range []string{"duration", "users", "seed", "quick"} {
+	if set["users"] && o.act == nameOverload {
+		errs = append(errs, fmt.Errorf("-users does not go with -act %s", nameOverload))
+	}
+	for _, name := range []string{"act", "duration", "users", "seed", "quick"} {
 		if set[name] && set["log"] {
 			errs = append(errs, fmt.Errorf("-%s does not go with -log", name))
 		}

@@ -11,13 +11,13 @@ import (
 )
 
 // progress shows how a run of length d gets on until ctx ends: a bar on a terminal, else a line every quarter.
-func progress(ctx context.Context, w io.Writer, d time.Duration) {
+func progress(ctx context.Context, w io.Writer, what string, d time.Duration) {
 	steps, step := 4, func(n int) {
-		_, _ = fmt.Fprintf(w, "%s of %s\n", brief(time.Duration(n)*d/4), brief(d))
+		_, _ = fmt.Fprintf(w, "%s: %s of %s\n", what, brief(time.Duration(n)*d/4), brief(d))
 	}
 	if isTerminal(w) {
 		bar := progressbar.NewOptions(100, progressbar.OptionSetWriter(w), progressbar.OptionSetWidth(50),
-			progressbar.OptionSetDescription("three kinds of clients, one demand"),
+			progressbar.OptionSetDescription(what),
 			progressbar.OptionSetPredictTime(false), progressbar.OptionClearOnFinish())
 		steps, step = 100, func(n int) { _ = bar.Set(n) }
 		defer func() { _ = bar.Finish() }()

@@ -45,7 +45,7 @@ func (r race) run(ctx context.Context, stderr io.Writer) (result raceResult, err
 			c.live(running, &done, u, start, stop)
 		}
 	}
-	progress(running, stderr, r.duration)
+	progress(running, stderr, "three kinds of clients, one demand", r.duration)
 	done.Wait()
 	elapsed := time.Since(start)
 	switch cause := context.Cause(running); {

@@ -39,9 +39,12 @@ func TestQuickRace(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 6 s of real time")
 	}
-	code, stdout, stderr := demo(t, nil, "-quick", "-json")
-	var result raceResult
-	require.NoError(t, json.Unmarshal([]byte(stdout), &result), stderr)
+	code, stdout, stderr := demo(t, nil, "-act", "race", "-quick", "-json")
+	var all results
+	require.NoError(t, json.Unmarshal([]byte(stdout), &all), stderr)
+	assert.Nil(t, all.Overload)
+	require.NotNil(t, all.Race)
+	result := *all.Race
 	assert.False(t, result.Interrupted)
 	require.Len(t, result.Rows, 3)
 	for _, row := range result.Rows {
@@ -65,6 +68,7 @@ func TestInterruptedRace(t *testing.T) {
 	assert.Equal(t, exitOK, code)
 	assert.Contains(t, stdout.String(), "Interrupted: this is how far it came in ")
 	assert.Contains(t, stdout.String(), "Penstock kept its promise")
+	assert.NotContains(t, stdout.String(), "semaphore", "the second act does not begin any more")
 }
 
 // onWrite does something when a text is written to it.
