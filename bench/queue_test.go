@@ -52,8 +52,8 @@ func TestTheWatchedLineSeesWhoWaits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.came != 0 {
-		t.Errorf("%d came to wait at a free queue", w.came)
+	if n := q.Info().Waited; n != 0 {
+		t.Errorf("%d came to wait at a free queue", n)
 	}
 	const others = 2 // one more than there is room for times
 	answers := make(chan error, others)
@@ -70,13 +70,13 @@ func TestTheWatchedLineSeesWhoWaits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if w.came != others || len(w.went) != 1 {
-		t.Errorf("%d came and the times of %d are known, want %d and 1", w.came, len(w.went), others)
+	if n := q.Info().Waited; n != others || len(w.went) != 1 {
+		t.Errorf("%d came and the times of %d are known, want %d and 1", n, len(w.went), others)
 	}
 	if at := w.went[0]; at.Before(released) || at.After(time.Now()) {
 		t.Errorf("let go %v after room was made", at.Sub(released))
 	}
-	if got := w.share(q); !strings.HasPrefix(got, "66.7 %") {
+	if got := waited(q); !strings.HasPrefix(got, "66.7 %") {
 		t.Errorf("of three requests two waited: %s", got)
 	}
 }

@@ -40,7 +40,6 @@ func crowd(ctx context.Context, s scale, what string, job func(context.Context) 
 		return l, err
 	}
 	defer h.close(&err)
-	cfg, w := watch(cfg, 0)
 	q, err := queue.Add(h.sys, "bench", cfg)
 	if err != nil {
 		return l, err
@@ -52,7 +51,7 @@ func crowd(ctx context.Context, s scale, what string, job func(context.Context) 
 	return line{
 		what: what, ours: fmt.Sprintf("%.0f ns", median(a.ns)), allocs: a.allocs,
 		bar: fmt.Sprintf("≤ %d ns", crowdBar), met: median(a.ns) <= crowdBar,
-		note: fmt.Sprintf("wall time a job; CPU time, all cores: %.0f ns; %s", median(a.cpu), w.share(q)),
+		note: fmt.Sprintf("wall time a job; CPU time, all cores: %.0f ns; %s", median(a.cpu), waited(q)),
 	}, nil
 }
 

@@ -37,11 +37,10 @@ func runs(ctx context.Context, name string, job func(context.Context) error, que
 	}}
 }
 
-// watched is a queue's own line, which counts who came to wait in it and keeps when who waited was let go. That is exact:
-// the queue tells its line the time by which it reckons. Read it when nobody is in the queue.
+// watched is a queue's own line, which keeps when who waited was let go. That is exact: the queue tells its line the time
+// by which it reckons. Read it when nobody is in the queue.
 type watched struct {
 	*queue.Line[queue.Ticket]
-	came int
 	went []time.Time // as many as there is capacity for
 }
 
@@ -53,11 +52,6 @@ func watch(cfg queue.Config, times int) (queue.Config, *watched) {
 	return cfg, w
 }
 
-func (w *watched) In(now time.Time, x *queue.Item[queue.Ticket]) error {
-	w.came++
-	return w.Line.In(now, x)
-}
-
 func (w *watched) Out(now time.Time) (*queue.Item[queue.Ticket], bool) {
 	if len(w.went) < cap(w.went) {
 		w.went = append(w.went, now)
@@ -65,7 +59,8 @@ func (w *watched) Out(now time.Time) (*queue.Item[queue.Ticket], bool) {
 	return w.Line.Out(now)
 }
 
-// share says how many of the queue's requests waited, of those it let go.
-func (w *watched) share(q *queue.Queue) string {
-	return fmt.Sprintf("%.1f %% of the requests waited in line", 100*float64(w.came)/float64(max(1, q.Info().Granted)))
+// waited says how many of the queue's requests waited, of those it let go.
+func waited(q *queue.Queue) string {
+	info := q.Info()
+	return fmt.Sprintf("%.1f %% of the requests waited in line", 100*float64(info.Waited)/float64(max(1, info.Granted)))
 }

@@ -29,14 +29,12 @@ func queueMany(ctx context.Context, s scale) (lines []line, err error) {
 	if err := queue.AddCounter(h.sys, "shared", queue.Counter{Limit: crowdLimit}); err != nil {
 		return nil, err
 	}
-	var watches []*watched
 	for i := range manyQueues {
-		cfg, w := watch(queue.Config{Regulators: []queue.Regulator{queue.Counter{Limit: crowdLimit}}}, 0)
-		q, err := queue.Add(h.sys, fmt.Sprint("full", i), cfg)
+		q, err := h.counterQueue(fmt.Sprint("full", i), crowdLimit)
 		if err != nil {
 			return nil, err
 		}
-		full, watches = append(full, q), append(watches, w)
+		full = append(full, q)
 		if q, err = h.counterQueue(fmt.Sprint("private", i), crowdLimit/manyQueues); err != nil {
 			return nil, err
 		}
@@ -55,7 +53,7 @@ func queueMany(ctx context.Context, s scale) (lines []line, err error) {
 		return nil, err
 	}
 	l.bar, l.met = fmt.Sprintf("cpu ≤ %.2f", manyBar), l.cpu <= manyBar
-	l.note += "; jobs yield once; in the first of the queues " + watches[0].share(full[0])
+	l.note += "; jobs yield once; in the first of the queues " + waited(full[0])
 	what := fmt.Sprintf("%d counter queues, %d callers in all, against one queue", manyQueues, s.callers)
 	m, err := comparison(ctx, s, what, s.callers,
 		runs(ctx, fmt.Sprintf("%d queues, counter %d each", manyQueues, crowdLimit/manyQueues), yields, private...), alike, 0)

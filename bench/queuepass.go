@@ -141,11 +141,9 @@ func queueRateWait(ctx context.Context, s scale) (lines []line, err error) {
 	}
 	defer h.close(&err)
 	var queues [takingTurns]*queue.Queue
-	var watches [takingTurns]*watched
 	var limiters [takingTurns]*rate.Limiter
 	for i := range queues {
-		var cfg queue.Config
-		cfg, watches[i] = watch(queue.Config{Regulators: []queue.Regulator{queue.Rate{PerSecond: maxRate}}}, 0)
+		cfg := queue.Config{Regulators: []queue.Regulator{queue.Rate{PerSecond: maxRate}}}
 		if queues[i], err = queue.Add(h.sys, fmt.Sprint("bench", i), cfg); err != nil {
 			return nil, err
 		}
@@ -171,10 +169,10 @@ func queueRateWait(ctx context.Context, s scale) (lines []line, err error) {
 	if err != nil {
 		return nil, err
 	}
-	waited, granted := 0, uint64(0)
-	for i, q := range queues {
-		waited += watches[i].came
-		granted += q.Info().Granted
+	var waited, granted uint64
+	for _, q := range queues {
+		info := q.Info()
+		waited, granted = waited+info.Waited, granted+info.Granted
 	}
 	l.note += fmt.Sprintf("; %d queues in turn, so that each is free again; %d of %d requests waited all the same", takingTurns, waited, granted)
 	return []line{l}, nil

@@ -48,10 +48,14 @@ type Position struct {
 // It is deficit round robin (Shreedhar and Varghese, 1995). A flow that comes
 // goes to the end of the round, and what is left of its credit ends with its
 // last item: no endless stream of new flows starves one that waits, and nothing
-// is remembered of idle ones. A round gives each flow the same credit for each
-// unit of weight: as much as lets about one item a flow go, but at least 1.
-// So where nothing costs more than its flow weighs, a turn is as much as the
-// flow weighs: weights of 1 and 3 make finer turns than 1,000 and 3,000.
+// is remembered of idle ones. Until then a flow keeps the credit that it has not
+// used, in either order, whatever comes to be its next item; only what was saved
+// up for one that gave up is different ([Fair.Remove]).
+//
+// A round gives each flow the same credit for each unit of weight: as much as
+// lets about one item a flow go, but at least 1. So where nothing costs more than
+// its flow weighs, a turn is as much as the flow weighs: weights of 1 and 3 make
+// finer turns than 1,000 and 3,000.
 //
 // All operations are O(1) on average, but for finding the rank, of which there
 // should be few, and for passing by what has a higher Seq: pushes should come
@@ -71,15 +75,27 @@ type Fair[T flowing] struct {
 type order struct{ newest bool }
 
 // Push puts x in. It panics if x already waits, here or elsewhere.
-func (q *Fair[T]) Push(x T, p Position) {
+func (q *Fair[T]) Push(x T, p Position) { q.push(x, p, false) }
+
+// Restore puts x back, which Pop took out but which was not served, and gives its
+// flow back what that cost it: however often x is taken out and put back, it is
+// charged once. p is what it was for Push. The flow goes on in its turn if it
+// still has it, or else in its next. It panics as Push does.
+func (q *Fair[T]) Restore(x T, p Position) { q.push(x, p, true) }
+
+func (q *Fair[T]) push(x T, p Position, charged bool) {
 	s := x.slot()
 	if s.flow != nil {
-		panic("limit: Fair.Push of something that already waits")
+		panic("limit: something pushed into a Fair that already waits")
 	}
 	s.x, s.seq, s.cost = x, p.Seq, min(max(int64(p.Cost), 1), maxFairCost)
+	var back int64
+	if charged {
+		back = s.cost
+	}
 	r := q.rank(p.Rank)
 	before := r.flows
-	r.push(s, p.Flow, min(max(int64(p.Weight), 1), maxFairWeight), &q.spares)
+	r.push(s, p.Flow, min(max(int64(p.Weight), 1), maxFairWeight), back, &q.spares)
 	q.flows += r.flows - before
 	q.queue.insert(byArrival, s)
 	q.n++
@@ -105,9 +121,11 @@ func (q *Fair[T]) Pop() (T, bool) {
 	return x, ok
 }
 
-// Remove takes x out, as if it had never been pushed: it costs its flow
-// nothing, and what had been saved up for it is gone. It reports false if x
-// does not wait here.
+// Remove takes x out; it costs its flow nothing. What the flow had saved up for x
+// it gets bit by bit, not at once past those that came meanwhile: in each turn as
+// much again as the round gives, or else what the turn's first item lacks. Saved
+// up while no other flow waited, it is gone. Remove reports false if x does not
+// wait here.
 func (q *Fair[T]) Remove(x T) bool {
 	s := x.slot()
 	if s.flow == nil || s.flow.rank.order != &q.order {

@@ -21,6 +21,7 @@ type rank struct {
 	byName map[string]*flow // all flows, but not one that joined alone
 	peak   int              // most flows since the map was made: it never shrinks
 	left   int              // flows still to come in this round, after cur
+	among  int              // flows when this round began
 	round  uint64           // number of this round
 	credit int64            // what this round gives for each unit of weight
 	pace   int64            // sum of the flows'
@@ -35,6 +36,8 @@ type flow struct {
 	items      chain
 	weight     int64
 	credit     int64  // what it may still take in its turn, and takes along to the next
+	owed       int64  // credit put by when something gave up; it comes back by and by
+	served     uint64 // round in which it was served last
 	round      uint64 // of its latest turn, or in which it joined: no other follows in that round
 	pace       int64  // how many of its head a credit of 1 pays for, in units of 1/unitPace
 }
@@ -58,8 +61,9 @@ func (f *flow) first(o *order) *Slot {
 // head is what goes first of the rank.
 func (r *rank) head() *Slot { return r.cur.first(r.order) }
 
-// push puts s into the flow called name, which joins if it had nothing waiting.
-func (r *rank) push(s *Slot, name string, weight int64, spares *spares) {
+// push puts s into the flow called name, which joins if it had nothing waiting,
+// and gives the flow back what s has cost it before.
+func (r *rank) push(s *Slot, name string, weight, back int64, spares *spares) {
 	f := r.find(name)
 	if f == nil {
 		f = spares.flow()
@@ -68,11 +72,9 @@ func (r *rank) push(s *Slot, name string, weight int64, spares *spares) {
 	}
 	s.flow = f
 	f.weight = weight
+	f.credit += back
 	f.items.insert(byFlow, s)
 	r.reckon(f)
-	if f.first(r.order) == s {
-		r.forgo(f)
-	}
 	r.settle()
 }
 
@@ -115,18 +117,18 @@ func (r *rank) list(f *flow) {
 // What was served is charged to the flow.
 func (r *rank) delete(s *Slot, served bool, spares *spares) {
 	f := s.flow
-	first := s == f.first(r.order)
 	f.items.delete(byFlow, s)
 	if served {
 		f.credit -= s.cost
+		f.served = r.round
 	}
 	if f.items.first == nil {
 		r.leave(f)
 		spares.keepFlow(f)
 	} else {
 		r.reckon(f)
-		if first && !served {
-			r.forgo(f)
+		if !served {
+			r.putBy(f, s)
 		}
 	}
 	r.settle()
@@ -171,17 +173,37 @@ func (r *rank) reckon(f *flow) {
 	f.pace = pace
 }
 
-// forgo takes from f what was saved up for a head that is gone or has to wait:
-// what is more than it could have with the head that it has now. Whoever joined
-// meanwhile must not wait until cheap ones have used that up.
-func (r *rank) forgo(f *flow) {
-	f.credit = min(f.credit, f.first(r.order).cost+r.due()*f.weight)
+// putBy takes from f's credit what was saved up for s, which gave up: what is
+// more than f could have with the head that it has now. Whoever joined meanwhile
+// must not wait until cheap ones have used that up. A credit of more than twice
+// what s costs was not for s. What f has not used it is still owed, but not if no
+// other flow was there to be served in its place.
+func (r *rank) putBy(f *flow, s *Slot) {
+	extra := min(f.credit-f.first(r.order).cost-r.due()*f.weight, 2*s.cost)
+	if extra <= 0 {
+		return
+	}
+	f.credit -= extra
+	if r.among > 1 {
+		f.owed = min(f.owed+extra, maxFairCost)
+	}
 }
 
 // settle passes the turn on until it is with a flow whose credit suffices for
-// its head.
+// its head. What a flow is owed may pay for the first that goes in its turn: no
+// flow is passed over, and given more, that has enough for its head.
 func (r *rank) settle() {
-	for r.cur != nil && r.cur.credit < r.head().cost {
+	for r.cur != nil {
+		f := r.cur
+		lack := r.head().cost - f.credit
+		if lack <= 0 {
+			return
+		}
+		if lack <= f.owed && f.served != r.round {
+			f.credit += lack
+			f.owed -= lack
+			return
+		}
 		r.turn()
 	}
 }
@@ -193,26 +215,29 @@ func (r *rank) settle() {
 // would wait longer.
 func (r *rank) due() int64 { return max(int64(r.flows)*unitPace/r.pace, 1) }
 
-// turn gives the next flow its turn.
+// turn gives the next flow its turn. Of what the flow is owed it gets as much
+// as the round gives, so that a turn is at most twice as long for it.
 func (r *rank) turn() {
 	if r.left == 0 {
 		r.round++
 		r.left = r.flows
+		r.among = r.flows
 		r.credit = r.due()
 	}
 	r.left--
-	r.cur = r.cur.next
-	r.cur.round = r.round
-	r.cur.credit += r.credit * r.cur.weight
+	f := r.cur.next
+	r.cur = f
+	f.round = r.round
+	gift := r.credit * f.weight
+	back := min(f.owed, gift)
+	f.owed -= back
+	f.credit += gift + back
 }
 
 // reorder goes over to another order inside the flows.
 func (r *rank) reorder() {
 	for f, i := r.cur, 0; i < r.flows; f, i = f.next, i+1 {
 		r.reckon(f)
-	}
-	for f, i := r.cur, 0; i < r.flows; f, i = f.next, i+1 {
-		r.forgo(f)
 	}
 	r.settle()
 }

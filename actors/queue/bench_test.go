@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -59,6 +60,20 @@ func crowdOf64(b *testing.B, cfg Config) {
 	b.RunParallel(func(p *testing.PB) {
 		for p.Next() {
 			if err := q.Run(context.Background(), Request{}, nothing); err != nil {
+				b.Error(err)
+				return
+			}
+		}
+	})
+}
+
+func BenchmarkRunCounter64Yield(b *testing.B) {
+	q := newQueue(b, Config{Regulators: []Regulator{Counter{Limit: 8}}})
+	b.ReportAllocs()
+	b.SetParallelism(32)
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			if err := q.Run(context.Background(), Request{}, func(context.Context) error { runtime.Gosched(); return nil }); err != nil {
 				b.Error(err)
 				return
 			}

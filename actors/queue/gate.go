@@ -3,6 +3,7 @@ package queue
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-go/penstock/registry"
@@ -22,6 +23,7 @@ type gate struct {
 	shared []*shared // the regulators that the queue shares, in the order of locking; guarded by mu
 	woken  bool      // the actor has a wake under way; guarded by mu
 	queue  *Queue
+	line   atomic.Bool // somebody waits, as of the last unlocking: a hint that saves the fast way's lock
 }
 
 // answer is what a gate says.
@@ -44,6 +46,9 @@ func (g *gate) lock() {
 // queues whose turn it has become at a shared regulator.
 func (g *gate) unlock(room bool) {
 	var own bool
+	if waits := g.state.waiting > 0; waits != g.line.Load() {
+		g.line.Store(waits)
+	}
 	if room && g.state.waiting > 0 && !g.woken {
 		g.woken, own = true, true
 	}
@@ -72,6 +77,9 @@ func (g *gate) unlockShared() {
 // pass is the fast way through the gate: nobody waits, and there is room. If it fails nothing has happened, and the caller
 // goes the whole way, which finds out why.
 func (g *gate) pass(cost int, take *grant) (ok bool) {
+	if g.line.Load() {
+		return false
+	}
 	var now time.Time
 	g.lock()
 	s := &g.state
@@ -152,8 +160,39 @@ func (g *gate) release(granted *grant, failed bool) {
 		now = g.queue.room.clock.Now()
 	}
 	g.lock()
-	g.state.give(now, granted, failed)
-	g.unlock(true)
+	s := &g.state
+	s.give(now, granted, failed)
+	if s.waiting == 0 || !s.direct {
+		g.unlock(true)
+		return
+	}
+	var few [4]*waiter
+	ready, again := g.handOver(few[:0])
+	g.unlock(again)
+	for _, w := range ready {
+		w.reply <- nil
+	}
+	g.queue.room.crowd.Leave(len(ready))
+}
+
+// handOver lets go who may, now that something was given back, and reports whether the actor is to look as well. It saves
+// the way through the actor, which would do the same, for queues of which nothing but a giving back decides; and stops at
+// whatever is not as plain as that. The gate is locked.
+func (g *gate) handOver(ready []*waiter) (_ []*waiter, again bool) {
+	s, now := &g.state, g.queue.room.clock.Now()
+	for len(ready) < cap(ready) {
+		head, ok := s.line.Peek(now)
+		if !ok || !s.fits(now, head.Cost) {
+			return ready, !ok
+		}
+		w := head.Value.w
+		if !head.Deadline.IsZero() || !w.decide(answered) {
+			return ready, true
+		}
+		s.let(now, head)
+		ready = append(ready, w)
+	}
+	return ready, true
 }
 
 // undo takes a job out whose caller had given up before it heard of its turn.

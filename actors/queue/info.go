@@ -26,13 +26,14 @@ type Info struct {
 	// JobTime is what a job takes, smoothed.
 	JobTime time.Duration
 
-	Asked, Granted, Done, Failed, GaveUp uint64
-	Refused                              map[Reason]uint64
-	MaxSize                              int // 0: nobody may wait
-	MaxTime                              time.Duration
-	Regulators                           []RegulatorInfo
-	Producer                             *ProducerInfo // nil unless the queue produces
-	Behavior                             any           // what the queue's Behavior tells of itself
+	// Asked are all requests so far. Of them Waited had to wait, whatever became of them then. Done and Failed are jobs.
+	Asked, Granted, Waited, Done, Failed, GaveUp uint64
+	Refused                                      map[Reason]uint64
+	MaxSize                                      int // 0: nobody may wait
+	MaxTime                                      time.Duration
+	Regulators                                   []RegulatorInfo
+	Producer                                     *ProducerInfo // nil unless the queue produces
+	Behavior                                     any           // what the queue's Behavior tells of itself
 }
 
 // RegulatorInfo is what a queue can tell of one of its regulators.
@@ -61,7 +62,7 @@ func (q *Queue) Info() Info {
 		Waiting: s.waiting, Running: s.running,
 		RateIn: s.in.perSecond(now, s.counts.asked), RateOut: s.out.perSecond(now, s.counts.granted),
 		JobTime: s.service.mean,
-		Asked:   s.counts.asked, Granted: s.counts.granted, Done: s.counts.done, Failed: s.counts.failed, GaveUp: s.counts.gaveUp,
+		Asked:   s.counts.asked, Granted: s.counts.granted, Waited: s.counts.waited, Done: s.counts.done, Failed: s.counts.failed, GaveUp: s.counts.gaveUp,
 		Refused: make(map[Reason]uint64),
 		MaxSize: s.rules.cfg.MaxSize, MaxTime: s.rules.cfg.MaxTime,
 		Behavior: s.line.Info(),

@@ -87,8 +87,21 @@ func (l *Line[T]) In(now time.Time, x *Item[T]) error {
 	if l.codel != nil && l.fair.Len() == 0 {
 		l.watch(now) // nobody waits until now
 	}
-	l.fair.Push(x, limit.Position{Rank: int64(x.Nice), Flow: x.Flow, Weight: x.Weight, Cost: x.Cost, Seq: x.Seq})
+	l.fair.Push(x, position(x))
 	return nil
+}
+
+// Back takes in again what Out took out for nothing: it keeps its place, and its flow gets back what it was charged.
+func (l *Line[T]) Back(now time.Time, x *Item[T]) error {
+	if l.codel != nil && l.fair.Len() == 0 {
+		l.watch(now)
+	}
+	l.fair.Restore(x, position(x))
+	return nil
+}
+
+func position[T any](x *Item[T]) limit.Position {
+	return limit.Position{Rank: int64(x.Nice), Flow: x.Flow, Weight: x.Weight, Cost: x.Cost, Seq: x.Seq}
 }
 
 // Peek is what Out would take out now.

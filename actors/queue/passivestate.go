@@ -117,7 +117,7 @@ func (s *passiveState[T]) restore(now time.Time, items []Item[T]) (lost []*Item[
 		x := &items[i]
 		cause := s.refusal
 		if !s.over {
-			cause = s.keep.In(now, x)
+			cause = putBack(s.keep, now, x)
 		}
 		if cause != nil {
 			lost, err = append(lost, x), cause
@@ -125,6 +125,17 @@ func (s *passiveState[T]) restore(now time.Time, items []Item[T]) (lost []*Item[
 	}
 	s.drop(lost)
 	return lost, err
+}
+
+// putBack takes in again what was taken out for nothing. A Behavior that charges flows for what it hands out has a Back of
+// its own for that, which gives it back.
+func putBack[T any](b Behavior[T], now time.Time, x *Item[T]) error {
+	if b, ok := b.(interface {
+		Back(time.Time, *Item[T]) error
+	}); ok {
+		return b.Back(now, x)
+	}
+	return b.In(now, x)
 }
 
 // expire takes out what has waited too long.

@@ -83,6 +83,7 @@ func (g *gate) share(counter string, by *shared) *shared {
 	by.acct, by.users[g] = r.acct, struct{}{}
 	by.mu.Lock() // as those that the gate has are: unlock unlocks it
 	r.shared = by
+	g.state.direct = false
 	g.shared = append(g.shared, by)
 	g.sortShared()
 	return by

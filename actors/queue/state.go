@@ -13,6 +13,7 @@ type state struct {
 	rules   *rules
 	regs    []reg
 	quick   bool // nothing but those who wait and the regulators can hold a request back
+	direct  bool // who gives back may let the next one go
 	line    Behavior[Ticket]
 	refusal error // why nothing is let in any more; nil while it is
 
@@ -49,8 +50,8 @@ type held struct {
 
 // counts are what became of requests since the queue was added.
 type counts struct {
-	asked, granted, gaveUp, done, failed uint64
-	refused                              [reasons]uint64
+	asked, granted, waited, gaveUp, done, failed uint64
+	refused                                      [reasons]uint64
 }
 
 // grant is what a job was let go with.
@@ -71,6 +72,17 @@ func (s *state) settle(r *rules) {
 		s.regs[i].increment = r.increments[i]
 	}
 	s.quick = s.refusal == nil && r.quick
+	s.direct = r.quick && r.cfg.Action == Regulate && !r.timed && r.cfg.Behavior == nil && s.own()
+}
+
+// own reports whether the queue shares none of its regulators.
+func (s *state) own() bool {
+	for i := range s.regs {
+		if s.regs[i].shared != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // pass lets a request go at once if nobody waits and there is room. now need not be told unless the rules are timed or
@@ -162,6 +174,7 @@ func (s *state) admit(now time.Time, t *ticket) {
 	}
 	s.seq++
 	s.waiting++
+	s.counts.waited++
 	t.At, t.Seq, t.Weight = now, s.seq, s.rules.weight(t.Flow)
 	t.Value.w.counted = true
 }
