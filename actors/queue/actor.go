@@ -46,11 +46,6 @@ const (
 
 func (a *queueActor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
-	case *waiter:
-		a.change(func(s *state, now time.Time) { a.join(s, now, m) })
-	case left:
-		m.waiter.dismiss()
-		a.change(func(s *state, _ time.Time) { s.counts.gaveUp++ }) // it may have been the head, and the next one cheaper
 	case wake:
 		a.change(nil)
 	case look:
@@ -83,15 +78,6 @@ func (a *queueActor) change(apply func(*state, time.Time)) {
 		apply(&g.state, now)
 	}
 	a.advance(now, g)
-}
-
-// join puts a waiter in line.
-func (a *queueActor) join(s *state, now time.Time, w *waiter) {
-	if err := s.join(now, &w.item); err != nil {
-		s.counts.refused[impossible]++
-		s.countOut(w)
-		a.turn(w, err)
-	}
 }
 
 // advance lets go and refuses until the head has to wait, and arms the timer for what comes next.
@@ -138,6 +124,7 @@ var errInterrupted = errors.New("the queue's actor panicked while it let the req
 func (a *queueActor) tell() {
 	g := &a.entry.Value
 	interrupted := a.inHand != nil && g.state.dismiss(&a.inHand.item)
+	g.woken = a.again == wanted // the look that follows is as good as a wake
 	g.unlock(false)
 	for i, w := range a.ready {
 		a.ready[i] = nil
@@ -172,7 +159,7 @@ func (a *queueActor) await(d time.Duration) {
 	case a.timer == nil:
 		q := a.queue()
 		a.yields = 0
-		a.timer = time.AfterFunc(d, func() { q.send(wake{}) })
+		a.timer = time.AfterFunc(d, func() { q.send(wake{&q.entry.Value}) })
 	default:
 		a.yields = 0
 		a.timer.Reset(d)

@@ -79,6 +79,16 @@ func (s *state) fits(now time.Time, cost int) bool {
 	return true
 }
 
+// lacking is the first regulator without room for a job of this cost; -1 if all have.
+func (s *state) lacking(now time.Time, cost int) int {
+	for i := range s.regs {
+		if r := &s.regs[i]; !r.gone && (r.acct.wait(now, r.acct.need(r.increment, cost)) > 0 || r.barred(s.ticket)) {
+			return i
+		}
+	}
+	return -1
+}
+
 // await is how long until the head, of this cost, may find room, 0 if it has; limit.Never if that takes somebody to give
 // something back. It claims the shared regulators that have none, and notes which regulator does so longest.
 func (s *state) await(now time.Time, cost int) time.Duration {

@@ -1,11 +1,13 @@
 package queue
 
 import (
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/registry"
 )
 
@@ -58,7 +60,7 @@ func (g *gate) unlock(room bool) {
 		g.unlockShared()
 	}
 	if own {
-		g.queue.send(wake{})
+		g.queue.send(wake{g})
 	}
 }
 
@@ -70,7 +72,7 @@ func (g *gate) unlockShared() {
 	}
 	g.mu.Unlock()
 	for _, other := range others {
-		other.queue.send(wake{})
+		other.queue.send(wake{other})
 	}
 }
 
@@ -107,10 +109,15 @@ func (g *gate) pass(cost int, take *grant) (ok bool) {
 // clock for each would cost as much as the pass.
 const measureEvery = 32
 
-// ask lets a request go, admits it to wait and returns its waiter, or says why not.
-func (g *gate) ask(r *Request, deadline time.Time, take *grant) (*waiter, error) {
+// ask lets a request go, puts it in line and returns its waiter, or says why not.
+func (g *gate) ask(r *Request, deadline time.Time, take *grant) (w *waiter, err error) {
 	g.lock()
-	defer g.unlock(false)
+	defer func() {
+		if reason := recover(); reason != nil { // in the line, which may be the user's
+			w, err = nil, &penstock.PanicError{Value: reason, Stack: debug.Stack()}
+		}
+		g.unlock(w != nil && !g.state.direct)
+	}()
 	now := g.queue.room.clock.Now()
 	s := &g.state
 	if s.refusal != nil {
@@ -133,10 +140,28 @@ func (g *gate) ask(r *Request, deadline time.Time, take *grant) (*waiter, error)
 	case s.crowded():
 		return nil, g.refusal(now, Full, 0)
 	}
-	w := g.queue.room.waiterFor(g, r, deadline)
-	s.admit(now, &w.item)
+	w = g.queue.room.waiterFor(r, deadline)
+	if err := s.admit(now, &w.item); err != nil {
+		s.counts.refused[impossible]++
+		g.queue.room.waiters.Put(w)
+		return nil, err
+	}
+	if s.held.by < 0 {
+		s.holdBack(now, s.lacking(now, r.Cost))
+	}
 	g.queue.room.crowd.Enter()
 	return w, nil
+}
+
+// leave takes a waiter whose caller gave up out of the line.
+func (g *gate) leave(w *waiter) {
+	g.lock()
+	g.state.counts.gaveUp++
+	dismissed := g.state.dismiss(&w.item)
+	g.unlock(true) // it may have been the head, and the next one cheaper
+	if dismissed {
+		g.queue.room.crowd.Leave(1)
+	}
 }
 
 // refusal counts a refusal and makes its error. The gate is locked.

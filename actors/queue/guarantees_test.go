@@ -330,11 +330,10 @@ func TestG4_APanicInTheMiddleOfAGrantIsAnswered(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: []Regulator{Counter{Limit: 1}}})
 		g := &q.entry.Value
-		w := q.room.waiterFor(g, &Request{Cost: 1}, time.Time{})
+		w := q.room.waiterFor(&Request{Cost: 1}, time.Time{})
 		q.room.crowd.Enter()
 		g.lock()
-		g.state.admit(time.Now(), &w.item)
-		require.NoError(t, g.state.join(time.Now(), &w.item))
+		require.NoError(t, g.state.admit(time.Now(), &w.item))
 		require.True(t, w.decide(answered))
 		(&queueActor{entry: q.entry, inHand: w}).tell()
 		assert.ErrorIs(t, <-w.reply, errInterrupted)

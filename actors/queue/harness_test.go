@@ -55,7 +55,26 @@ func deterministic() penstock.Option {
 }
 
 // crash makes the queue's actor panic, in the middle of its work and under the gate's locks.
-func crash(q *Queue) { q.send((*waiter)(nil)) }
+func crash(q *Queue) {
+	g := &q.entry.Value
+	g.lock()
+	if _, armed := g.state.line.(bomb); !armed {
+		g.state.line = bomb{g.state.line, g}
+	}
+	g.unlock(false)
+	q.send(wake{g})
+}
+
+// bomb is a line that panics once when the actor looks at it.
+type bomb struct {
+	Behavior[Ticket]
+	gate *gate
+}
+
+func (b bomb) TimedOut(time.Time, time.Duration) []*Item[Ticket] {
+	b.gate.state.line = b.Behavior
+	panic("crashed")
+}
 
 // nothing is a job that does nothing.
 func nothing(context.Context) error { return nil }

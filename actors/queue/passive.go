@@ -14,8 +14,8 @@ import (
 // Passive is a queue of items that somebody comes to take: jobs' passive queue, with types. It is supervised, bounded and
 // safe for concurrent use. Make it with [AddPassive]. What it holds is in memory; package durable has one that is on disk.
 //
-// Closing the system closes it: nothing more comes in, and Close waits until what is there has been taken. If nobody is to
-// take it any more, give Close a context that ends, or delete the queue first: what is left goes to Dropped.
+// Closing the system closes it: nothing more comes in, and Close waits until what is there has been taken, its
+// context ends, or nobody has taken anything for 5 seconds: what is left then goes to Dropped.
 type Passive[T any] struct {
 	room  *passiveRoom
 	name  string

@@ -359,3 +359,39 @@ func TestPassiveMetrics(t *testing.T) {
 		"penstock.queue.passive.held/jobs": 2, "penstock.queue.passive.takers/jobs": 0,
 	}, got)
 }
+
+// A Close whose context never ends waits for those who take, and not for ever.
+func TestG6_CloseDoesNotWaitForTakersWhoNeverCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys, err := penstock.New()
+		require.NoError(t, err)
+		dropped := make(chan int, 10)
+		p, err := AddPassive(sys, "test", PassiveConfig[int]{Dropped: func(x Item[int], _ error) { dropped <- x.Value }})
+		require.NoError(t, err)
+		for i := range 6 {
+			require.NoError(t, p.Enqueue(context.Background(), i))
+		}
+		taken := make(chan int)
+		go func() { // a slow one, who leaves after three
+			for n := range 3 {
+				time.Sleep(4 * time.Second)
+				_, err := p.Dequeue(context.Background(), 1)
+				assert.NoError(t, err)
+				taken <- n
+			}
+		}()
+		closed := make(chan error)
+		start := time.Now()
+		go func() { closed <- sys.Close(context.Background()) }()
+		for range 3 {
+			<-taken
+		}
+		err = <-closed
+		assert.ErrorIs(t, err, errNobodyTakes)
+		assert.ErrorContains(t, err, "3 items were left")
+		assert.GreaterOrEqual(t, time.Since(start), 12*time.Second+drainIdle)
+		assert.LessOrEqual(t, time.Since(start), 12*time.Second+2*drainIdle)
+		synctest.Wait()
+		assert.Len(t, dropped, 3)
+	})
+}

@@ -264,6 +264,7 @@ func TestQ10_AnItemNobodyTookIsDroppedExactlyAtItsTime(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, 1, p.Len())
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		require.Len(t, drops, 2)
 		for i, d := range drops {
 			assert.Equal(t, i+1, d.value)

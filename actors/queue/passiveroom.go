@@ -121,19 +121,43 @@ func (r *passiveRoom) shut(reason error) {
 // lastWords is how long closing waits, after its context has ended, for Dropped to be told of what was left.
 const lastWords = 2 * time.Second
 
-// drain waits until everything has been taken, and ends the queues. What is still there when ctx ends goes to Dropped.
+// drainIdle is how long closing waits for somebody to take something. Who is there to take does so at once; and if nobody
+// is there a Close whose context never ends must not wait for ever.
+const drainIdle = 5 * time.Second
+
+var errNobodyTakes = fmt.Errorf("nobody has taken anything for %v", drainIdle)
+
+// awaitTakers waits until everything has been taken, or returns why it will not be.
+func awaitTakers(ctx context.Context, q passiveQueue) error {
+	idle := time.NewTimer(drainIdle)
+	defer idle.Stop()
+	for taken := q.info().Taken; ; {
+		select {
+		case <-q.done():
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-idle.C:
+			if now := q.info().Taken; now != taken {
+				taken = now
+				idle.Reset(drainIdle)
+				continue
+			}
+			return errNobodyTakes
+		}
+	}
+}
+
+// drain waits until everything has been taken, and ends the queues. What is still there then goes to Dropped.
 func (r *passiveRoom) drain(ctx context.Context) error {
 	defer r.metrics.close()
 	var errs []error
 	var untold []passiveQueue
 	r.each(func(name string, q passiveQueue) {
-		select {
-		case <-q.done():
-		case <-ctx.Done():
-		}
+		cause := awaitTakers(ctx, q)
 		closed := fmt.Errorf("passive queue %q: %w", name, penstock.ErrClosed)
 		if left := q.end(closed); left > 0 {
-			errs = append(errs, fmt.Errorf("passive queue %q: %d items were left: %w", name, left, ctx.Err()))
+			errs = append(errs, fmt.Errorf("passive queue %q: %d items were left: %w", name, left, cause))
 		}
 		untold = append(untold, q)
 	})

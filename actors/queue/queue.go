@@ -141,17 +141,17 @@ func (r *Request) plain() bool {
 	return uint(r.Cost) <= 1 && uint(r.Nice-MinNice) <= MaxNice-MinNice && r.Flow == ""
 }
 
-// wait sends the waiter to the actor and waits for its turn or for the end of ctx.
+// wait waits for the waiter's turn or for the end of ctx.
 func (q *Queue) wait(ctx context.Context, w *waiter, g *grant) error {
 	since := w.item.At
 	q.event(ctx, "request waits", 0, nil)
-	q.send(w)
 	var err error
 	select {
 	case err = <-w.reply:
 	case <-ctx.Done():
 		if w.decide(abandoned) {
-			q.send(left{w})
+			q.entry.Value.leave(w)
+			q.room.waiters.Put(w)
 			return q.gaveUp(ctx, since)
 		}
 		err = <-w.reply // the answer was quicker

@@ -243,6 +243,7 @@ func (m *room) ended(e *entry, reason error) {
 		reason = g.state.refusal
 	}
 	turnedAway := g.state.clear()
+	g.woken = false // if a wake is under way nobody will act on it
 	g.unlock(false)
 	m.crowd.Leave(len(turnedAway))
 	for _, w := range turnedAway {

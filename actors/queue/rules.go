@@ -6,6 +6,7 @@ type rules struct {
 	names      []string
 	increments []int // what a job takes of each regulator, for each of its cost
 	quick      bool  // a request may go at once if nobody waits and there is room
+	plain      bool  // time alone changes nothing for those who wait
 	timed      bool  // whether there is room depends on the time
 	measured   bool  // every job's time is measured, for an adaptive limit
 }
@@ -23,6 +24,7 @@ func newRules(cfg Config) *rules {
 		}
 	}
 	r.quick = cfg.Action == Regulate && cfg.CheckInterval == 0 || cfg.Action == Approve
+	r.plain = r.quick && cfg.Action == Regulate && !r.timed && cfg.MaxTime == 0 && cfg.Order != Adaptive && cfg.Behavior == nil
 	return r
 }
 

@@ -56,7 +56,7 @@ func (s *shared) correct(now time.Time, load sampler.Load) bool {
 // wakeUsers has all queues that share the regulator look at their lines.
 func (s *shared) wakeUsers() {
 	for _, g := range s.gates() {
-		g.queue.send(wake{})
+		g.queue.send(wake{g})
 	}
 }
 

@@ -13,11 +13,11 @@ type state struct {
 	rules   *rules
 	regs    []reg
 	quick   bool // nothing but those who wait and the regulators can hold a request back
-	direct  bool // who gives back may let the next one go
+	direct  bool // nothing but a giving back lets anybody go: whoever gives back does so
 	line    Behavior[Ticket]
 	refusal error // why nothing is let in any more; nil while it is
 
-	waiting int       // requests in line and on their way to it
+	waiting int       // requests in line
 	busy    time.Time // since when somebody has been waiting without a break; valid while waiting
 	seq     uint64    // of the last request that had to wait
 	round   time.Time // when the last round of letting go was; only with CheckInterval
@@ -72,7 +72,7 @@ func (s *state) settle(r *rules) {
 		s.regs[i].increment = r.increments[i]
 	}
 	s.quick = s.refusal == nil && r.quick
-	s.direct = r.quick && r.cfg.Action == Regulate && !r.timed && r.cfg.Behavior == nil && s.own()
+	s.direct = r.plain && s.own()
 }
 
 // own reports whether the queue shares none of its regulators.
@@ -167,46 +167,35 @@ func (s *state) impossible(cost int) int {
 	return -1
 }
 
-// admit counts in a request that has to wait.
-func (s *state) admit(now time.Time, t *ticket) {
+// admit puts a request in line, which has to wait.
+func (s *state) admit(now time.Time, t *ticket) error {
+	t.At, t.Seq, t.Weight = now, s.seq+1, s.rules.weight(t.Flow)
+	if err := s.line.In(now, t); err != nil {
+		return err
+	}
 	if s.waiting == 0 {
 		s.busy = now
 	}
 	s.seq++
 	s.waiting++
 	s.counts.waited++
-	t.At, t.Seq, t.Weight = now, s.seq, s.rules.weight(t.Flow)
-	t.Value.w.counted = true
-}
-
-// join puts an admitted request in line, unless it has been dismissed on its way.
-func (s *state) join(now time.Time, t *ticket) error {
-	if !t.Value.w.counted {
-		return nil
-	}
-	if err := s.line.In(now, t); err != nil {
-		return err
-	}
-	t.Value.w.inLine = true
+	t.Value.w.waits = true
 	return nil
 }
 
-// dismiss counts out a request that waited, and takes it out of the line if it got there. It reports false if that had
-// been done before.
+// dismiss takes a request that waited out of the line. It reports false if that had been done before.
 func (s *state) dismiss(t *ticket) bool {
 	w := t.Value.w
-	if !w.counted {
+	if !w.waits {
 		return false
 	}
-	if w.inLine {
-		s.line.Remove(t)
-	}
+	s.line.Remove(t)
 	s.countOut(w)
 	return true
 }
 
 func (s *state) countOut(w *waiter) {
-	w.counted, w.inLine = false, false
+	w.waits = false
 	s.waiting--
 }
 

@@ -1,22 +1,24 @@
 package queue
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
+
+	"github.com/penstock-go/penstock"
 )
 
 // Ticket is a request that waits, as a [Behavior] sees it: the Value of its items.
 type Ticket struct{ w *waiter }
 
-// waiter is a caller that waits: the message it sends to the actor, and where its answer comes. Caller and actor both try
-// to decide its fate, and the first one wins.
+// waiter is a caller that waits in line, and where its answer comes. Caller and queue both try to decide its fate, and the
+// first one wins.
 type waiter struct {
-	item            ticket
-	gate            *gate
-	grant           grant      // valid once reply has delivered nil
-	reply           chan error // room for the one answer; nil means granted
-	fate            atomic.Uint32
-	counted, inLine bool // it counts as waiting; it is in the line as well. Guarded by the gate
+	item  ticket
+	grant grant      // valid once reply has delivered nil
+	reply chan error // room for the one answer; nil means granted
+	fate  atomic.Uint32
+	waits bool // it is in line; guarded by the gate
 }
 
 // A waiter's fate.
@@ -33,10 +35,9 @@ func newWaiter() *waiter {
 }
 
 // waiterFor returns a waiter for the request, a used one if it can.
-func (m *room) waiterFor(g *gate, r *Request, deadline time.Time) *waiter {
+func (m *room) waiterFor(r *Request, deadline time.Time) *waiter {
 	w := m.waiters.Get().(*waiter)
 	w.fate.Store(undecided)
-	w.gate = g
 	w.item.Nice, w.item.Flow, w.item.Cost, w.item.Deadline = r.Nice, r.Flow, r.Cost, deadline
 	return w
 }
@@ -51,32 +52,20 @@ func (w *waiter) refuse(reason error) {
 	}
 }
 
-// dismiss takes the waiter out of its queue's count and line, if it is still there.
-func (w *waiter) dismiss() {
-	g := w.gate
-	g.lock()
-	dismissed := g.state.dismiss(&w.item)
-	g.unlock(false)
-	if dismissed {
-		g.queue.room.crowd.Leave(1)
-	}
-}
-
-// Undelivered implements supervisor.Undeliverable: no actor will handle this waiter.
-func (w *waiter) Undelivered(reason error) {
-	w.dismiss()
-	w.refuse(w.gate.why(reason))
-}
-
-// The actor's other messages.
+// The actor's messages.
 type (
-	// wake says that something was given back, a limit has changed, or time has passed: see who may go.
-	wake struct{}
+	// wake says that there may be something to do: somebody came, something was given back, a limit has changed, or time
+	// has passed.
+	wake struct{ gate *gate }
 	// look is the wake that an actor sends itself instead of arming its timer.
 	look struct{}
-	// left says that a waiter's caller gave up.
-	left struct{ waiter *waiter }
 )
 
-// Undelivered implements supervisor.Undeliverable: the waiter must be counted out all the same.
-func (m left) Undelivered(error) { m.waiter.dismiss() }
+// Undelivered implements supervisor.Undeliverable: no actor will look, so those who wait must be told. Unless it is the
+// actor that failed on it: then it is started again and looks, or is given up, and the room is told.
+func (m wake) Undelivered(reason error) {
+	if panicked := new(penstock.PanicError); !errors.As(reason, &panicked) {
+		q := m.gate.queue
+		q.room.ended(q.entry, reason)
+	}
+}

@@ -84,9 +84,8 @@ func (w *world) arrive(g *gate, r Request, run time.Duration) *worldJob {
 		w.wake(g)
 		return j
 	}
-	j.w.gate, j.w.item.Nice, j.w.item.Flow, j.w.item.Cost = g, r.Nice, r.Flow, cost
-	g.state.admit(w.now, &j.w.item)
-	require.NoError(w.t, g.state.join(w.now, &j.w.item))
+	j.w.item.Nice, j.w.item.Flow, j.w.item.Cost = r.Nice, r.Flow, cost
+	require.NoError(w.t, g.state.admit(w.now, &j.w.item))
 	w.advance(g)
 	return j
 }
