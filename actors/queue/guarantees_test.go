@@ -592,3 +592,43 @@ func TestG12_EverythingAtOnce(t *testing.T) {
 	assert.Equal(t, map[string]int{"granted": 9}, c.ended(), "%v", c.strange)
 	require.NoError(t, sys.Close(context.Background()))
 }
+
+func TestG3_WhoGaveUpKeepsNoPlace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		q := newQueue(t, Config{Regulators: []Regulator{Counter{Limit: 1}}, MaxSize: 2})
+		held := ask(t, q, Request{})
+		var impatient, patient callers
+		for range 2 {
+			impatient.call(func() error { return q.Run(within(t, time.Second), Request{}, nothing) })
+		}
+		impatient.wg.Wait()
+		assert.Equal(t, 2, impatient.ended()["gave up"])
+		synctest.Wait()
+		assert.Zero(t, q.Info().Waiting)
+		for range 2 {
+			patient.call(func() error { return q.Run(context.Background(), Request{}, nothing) })
+		}
+		synctest.Wait()
+		assert.Equal(t, 2, q.Info().Waiting, "their places are free again: %v", patient.ended())
+		held.Done()
+		patient.wg.Wait()
+		assert.Equal(t, 2, patient.ended()["granted"])
+	})
+}
+
+func TestG6_ClosingEndsTheProducing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sys := newSystem(t)
+		var jobs atomic.Int64
+		q := addQueue(t, sys, "producing", Config{
+			Regulators: []Regulator{Rate{PerSecond: 10}},
+			Producer:   Produce(func(context.Context) error { time.Sleep(300 * time.Millisecond); jobs.Add(1); return nil }),
+		})
+		time.Sleep(time.Second)
+		assert.InDelta(t, 3, q.Info().Running, 1)
+		start := time.Now()
+		require.NoError(t, sys.Close(within(t, time.Minute)))
+		assert.LessOrEqual(t, time.Since(start), 300*time.Millisecond, "it waits for the jobs that run, and no more come")
+		assert.InDelta(t, 11, jobs.Load(), 1)
+	})
+}
