@@ -4,8 +4,10 @@
 // each keep one kind of supervised actors, started on demand and put away when idle:
 //
 //   - actors/bucket: whose turn is it, at this user's rate
+//   - actors/queue: how much load may enter, how fast, and who goes first; actors/queue/durable keeps items on disk
+//   - actors/sampler: measured load, turned into levels that queues give way to
 //
-// and httplimit puts buckets in front of HTTP clients and servers. Below them, for rooms of your own: supervisor (the
+// httplimit puts them in front of HTTP clients and servers, and grpclimit in front of gRPC servers. Below them, for rooms of your own: supervisor (the
 // tree of actors), registry (IDs and their entries) and limit (pure regulators).
 //
 //	sys, err := penstock.New()
