@@ -153,7 +153,7 @@ func (c Config) validate() error {
 			continue
 		}
 		if err := r.validate(); err != nil {
-			errs = append(errs, fmt.Errorf("Regulators[%d] (%s): %w", i, r.kind(), err))
+			check(false, "Regulators[%d] (%s): %w", i, r.kind(), err)
 		}
 	}
 	for i, name := range regulatorNames(c.Regulators) {

@@ -28,15 +28,6 @@ type gate struct {
 	line   atomic.Bool // somebody waits, as of the last unlocking: a hint that saves the fast way's lock
 }
 
-// answer is what a gate says.
-type answer uint8
-
-const (
-	passed answer = iota
-	queued        // was admitted to wait
-	turned        // refused
-)
-
 func (g *gate) lock() {
 	g.mu.Lock()
 	for _, s := range g.shared {

@@ -34,7 +34,7 @@ func checkModifiers(modifiers []Modifier) error {
 	var errs []error
 	for i, m := range modifiers {
 		bad := func(format string, args ...any) {
-			errs = append(errs, fmt.Errorf("Modifiers[%d]: %w", i, fmt.Errorf(format, args...)))
+			errs = append(errs, fmt.Errorf("%s[%d]: %w", "Modifiers", i, fmt.Errorf(format, args...)))
 		}
 		if err := checkName("sampler", m.Sampler); err != nil {
 			bad("%w", err)

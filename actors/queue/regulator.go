@@ -97,11 +97,12 @@ func (r Rate) validate() error {
 
 func (c Counter) validate() error {
 	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if c.Limit < 0 || c.Limit > math.MaxInt32 {
-		errs = append(errs, fmt.Errorf("Limit is %d; it takes 0 to %d", c.Limit, math.MaxInt32))
+		bad("Limit is %d; it takes 0 to %d", c.Limit, math.MaxInt32)
 	}
 	if c.Increment < 0 || c.Increment > maxCost {
-		errs = append(errs, fmt.Errorf("Increment is %d; it takes 1 to %d, or 0 for 1", c.Increment, maxCost))
+		bad("Increment is %d; it takes 1 to %d, or 0 for 1", c.Increment, maxCost)
 	}
 	return errors.Join(append(errs, checkModifiers(c.Modifiers), checkRegulatorName(c.Name))...)
 }
