@@ -33,6 +33,15 @@ func Part[T any](s *System, make func() (*T, error)) (*T, error) {
 	return p.value.(*T), nil
 }
 
+// LookupPart returns what a room keeps for the system, if that has been made; nil if not. It makes nothing.
+func LookupPart[T any](s *System) *T {
+	p := s.parts.of(reflect.TypeFor[T]())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	made, _ := p.value.(*T)
+	return made
+}
+
 func (p *parts) of(t reflect.Type) *part {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -23,6 +23,7 @@ func TestPartIsMadeOnce(t *testing.T) {
 	_, err = Part(s, func() (*attic, error) { return nil, broken })
 	require.ErrorIs(t, err, broken)
 
+	assert.Nil(t, LookupPart[attic](s), "looking makes nothing")
 	made := 0
 	build := func() (*attic, error) { made++; return &attic{n: made}, nil }
 	var wg sync.WaitGroup
@@ -35,6 +36,7 @@ func TestPartIsMadeOnce(t *testing.T) {
 	}
 	wg.Wait()
 
+	assert.Equal(t, 1, LookupPart[attic](s).n)
 	c, err := Part(s, func() (*cellar, error) { // one part may stand on another
 		a, err := Part(s, build)
 		return &cellar{above: a}, err

@@ -20,7 +20,7 @@ type model struct {
 	coming  []*ticket // on their way: not in line yet
 	granted []modelGrant
 	held    time.Time // nothing may pass before
-	flows   slowLine  // those in line, unless nobody names a flow
+	flows   twinLine  // those in line, unless nobody names a flow
 	shared  bool      // requests name flows
 }
 

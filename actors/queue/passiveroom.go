@@ -49,18 +49,12 @@ func passiveRoomOf(sys *penstock.System) (*passiveRoom, error) {
 	return penstock.Part(sys, func() (*passiveRoom, error) { return newPassiveRoom(sys) })
 }
 
-var errNoPassive = errors.New("there are no passive queues")
-
 // passiveRoomIn returns the system's room if there is one, or nil.
 func passiveRoomIn(sys *penstock.System) *passiveRoom {
 	if sys == nil {
 		return nil
 	}
-	room, err := penstock.Part(sys, func() (*passiveRoom, error) { return nil, errNoPassive })
-	if err != nil {
-		return nil
-	}
-	return room
+	return penstock.LookupPart[passiveRoom](sys)
 }
 
 func passiveLookup(sys *penstock.System, name string) (*passiveEntry, bool) {

@@ -106,26 +106,30 @@ func AddLinked(ctx context.Context, sys *penstock.System, name string, cfg Confi
 
 // Get finds the queue of this name.
 func Get(sys *penstock.System, name string) (*Queue, bool) {
-	m, err := roomOf(sys)
-	if err != nil {
-		return nil, false
-	}
-	e, ok := m.queues.Lookup(name)
+	e, ok := lookup(sys, name)
 	if !ok {
 		return nil, false
 	}
 	return e.Value.queue, true
 }
 
+// lookup finds the entry of a queue. It makes nothing, not even the room.
+func lookup(sys *penstock.System, name string) (*entry, bool) {
+	if sys == nil {
+		return nil, false
+	}
+	m := penstock.LookupPart[room](sys)
+	if m == nil {
+		return nil, false
+	}
+	return m.queues.Lookup(name)
+}
+
 // Delete ends the queue of this name and reports whether there was one. Who waits in it is told [penstock.ErrClosed]; jobs
 // that run go on, and what they took of shared counters comes back when they are done.
 func Delete(sys *penstock.System, name string) bool {
-	m, err := roomOf(sys)
-	if err != nil {
-		return false
-	}
-	e, ok := m.queues.Lookup(name)
-	return ok && m.delete(e)
+	e, ok := lookup(sys, name)
+	return ok && e.Value.queue.room.delete(e)
 }
 
 // Select is the queue of this name or, if there is none, the default one: see Config.Default.

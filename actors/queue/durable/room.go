@@ -38,18 +38,12 @@ func roomOf(sys *penstock.System) (*room, error) {
 	return penstock.Part(sys, func() (*room, error) { return newRoom(sys) })
 }
 
-var errNone = errors.New("there are no durable queues")
-
 // roomIn returns the system's room if there is one, or nil.
 func roomIn(sys *penstock.System) *room {
 	if sys == nil {
 		return nil
 	}
-	r, err := penstock.Part(sys, func() (*room, error) { return nil, errNone })
-	if err != nil {
-		return nil
-	}
-	return r
+	return penstock.LookupPart[room](sys)
 }
 
 func lookup(sys *penstock.System, name string) (*entry, bool) {
