@@ -27,6 +27,9 @@ type place struct{ limit.Slot }
 // Behavior is how a queue keeps what waits, and which of it goes next: the part of a queue that jobs calls its queue
 // behaviour and lets users replace. A queue uses its Behavior from one place at a time, so it needs no lock, and tells it
 // the time, so it needs no clock. It must not block. Package queuetest proves any Behavior.
+//
+// One that charges flows for what it hands out may also have a method Back, of the form of In: it takes in again what was
+// handed out for nothing, and gives the flow back what that cost.
 type Behavior[T any] interface {
 	// In takes x in. Until it comes out again x belongs to the Behavior. The error is for what can never be taken in.
 	In(now time.Time, x *Item[T]) error
