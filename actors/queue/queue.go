@@ -150,8 +150,7 @@ func (q *Queue) wait(ctx context.Context, w *waiter, g *grant) error {
 	case err = <-w.reply:
 	case <-ctx.Done():
 		if w.decide(abandoned) {
-			q.entry.Value.leave(w)
-			q.room.waiters.Put(w)
+			q.entry.Value.leave(w) // and is not used again: somebody may be about to refuse it
 			return q.gaveUp(ctx, since)
 		}
 		err = <-w.reply // the answer was quicker
