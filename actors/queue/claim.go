@@ -65,7 +65,11 @@ func (r *reg) barred(ticket uint64) bool {
 }
 
 // fits reports whether a job of this cost may go now, as far as the regulators are concerned. It claims nothing.
-func (s *state) fits(now time.Time, cost int) bool {
+func (s *state) fits(now time.Time, cost int) bool { return s.lacking(now, cost) < 0 }
+
+// lacking is the first regulator without room for a job of this cost; -1 if all have. It is on the way of every pass, and so
+// it looks at counters without a call.
+func (s *state) lacking(now time.Time, cost int) int {
 	for i := range s.regs {
 		r := &s.regs[i]
 		switch a := r.acct; {
@@ -73,16 +77,6 @@ func (s *state) fits(now time.Time, cost int) bool {
 		case a.rate != nil && a.rate.Wait(now, cost) > 0,
 			a.rate == nil && r.increment*cost > a.counter.Limit()-a.counter.Used(),
 			r.barred(s.ticket):
-			return false
-		}
-	}
-	return true
-}
-
-// lacking is the first regulator without room for a job of this cost; -1 if all have.
-func (s *state) lacking(now time.Time, cost int) int {
-	for i := range s.regs {
-		if r := &s.regs[i]; !r.gone && (r.acct.wait(now, r.acct.need(r.increment, cost)) > 0 || r.barred(s.ticket)) {
 			return i
 		}
 	}
