@@ -5,6 +5,7 @@ module github.com/penstock-go/penstock/bench
 go 1.26.0
 
 require (
+	github.com/alitto/pond/v2 v2.7.1
 	github.com/failsafe-go/failsafe-go v0.9.8
 	github.com/penstock-go/penstock v0.0.0
 	github.com/sethvargo/go-limiter v0.7.1
@@ -43,7 +44,7 @@ require (
 	go.opentelemetry.io/otel/sdk/metric v1.47.0 // indirect
 	go.opentelemetry.io/otel/trace v1.47.0 // indirect
 	go.yaml.in/yaml/v4 v4.0.0 // indirect
-	golang.org/x/sys v0.48.0 // indirect
+	golang.org/x/sys v0.50.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )
 

@@ -118,6 +118,9 @@ var rows = []row{
 	{"queue/accuracy", queueAccuracy},
 	{"queue/fair", queueFair},
 	{"queue/overload", queueOverload},
+	{"pool/pond", poolPond},
+	{"pool/composed", poolComposed},
+	{"pool/kill", poolKill},
 	{"million", million},
 }
 

@@ -1,0 +1,34 @@
+// Package pool runs functions that may get out of hand, and stops them: after Handler and Handler.Pool (Elixir).
+//
+// A pool lets so many tasks run at once, with so much declared memory between them, each for so long. What has no room is
+// rejected at once or, if the pool is told so, waits for its turn. A pool can delegate to a bigger one that it shares with
+// others: a task takes from both, and of neither more than it allows.
+//
+//	files, err := pool.New(sys, "files", pool.Config{MaxWorkers: 8, MaxWaiting: 1000})
+//	sum, err := pool.Run(ctx, files, pool.Task{Name: "hash", MaxTime: 10 * time.Second}, func(ctx context.Context) ([]byte, error) {
+//		return hash(ctx, file)
+//	})
+//
+// # Three tiers
+//
+// How far a task is kept apart is chosen by the kind of work, call by call; the pool, its limits, kills and errors are the same.
+//
+//   - Goroutine: any function. Go can neither kill nor cap a goroutine. One that is killed or out of time has its context
+//     ended, and its caller is answered at once; but it keeps its worker and its memory until it returns. If it does not, it
+//     is counted as stuck, [Pool.Info] shows where it is, and Config.MaxStuck bounds how many are tolerated. Its declared
+//     memory is a budget that nothing enforces. A panic becomes an error; a fatal error of the runtime (out of memory, a
+//     concurrent map write) ends the process.
+//   - Wasm: a WebAssembly module, see package wasm. Its memory is capped, and it is stopped in the middle of a loop.
+//   - Process: a Go function in a child process, see [Register] and [Main], or any command, see [Command]. Its memory is
+//     capped, and it is killed with its whole process group.
+//
+// # What it promises
+//
+// G10: at no moment do more tasks run than MaxWorkers, nor do they hold more declared memory than MaxMemory, in any of the
+// pools that they take from; and all of it comes back whatever the ending: a value, an error, a panic, runtime.Goexit, a
+// timeout, a kill, a caller that gave up, a closed pool. G4: every caller gets its answer, once. See docs/guarantees.md.
+//
+// Whose turn it is among those who wait: the more urgent first ([Task].Nice), then in the order of their coming. At a pool
+// that others delegate to, these take turns. A task that asks for much is not passed by for ever: while it is at the head,
+// the room that is left is kept for it.
+package pool

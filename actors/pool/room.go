@@ -1,0 +1,177 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/clock"
+	"github.com/penstock-go/penstock/supervisor"
+)
+
+// room is all pools of a system.
+type room struct {
+	logger  *slog.Logger
+	clock   clock.Clock
+	pools   *supervisor.Family[string, gate]
+	metrics *instruments
+	joining sync.Mutex // held while groups are joined
+	answers sync.Pool  // of channels on which jobs with one caller send the one word that they have ended
+}
+
+// roomOf is the system's room of pools, which is made when it is needed first.
+func roomOf(sys *penstock.System) (*room, error) {
+	if sys == nil {
+		return nil, fmt.Errorf("%w pool: the system is nil; it takes one from penstock.New", penstock.ErrInvalid)
+	}
+	return penstock.Part(sys, func() (*room, error) { return newRoom(sys) })
+}
+
+func newRoom(sys *penstock.System) (m *room, err error) {
+	m = &room{logger: sys.Logger(), clock: clock.New()}
+	m.answers.New = func() any { return make(chan struct{}, 1) }
+	m.pools, err = supervisor.NewFamily(sys.Tree(), supervisor.Spec[string, gate]{
+		Kind:  "pool",
+		Name:  "pools",
+		New:   func(e *entry) actor.Actor { return &poolActor{entry: e} },
+		Ended: m.ended,
+		Shut:  m.shut,
+		Drain: m.drain,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if m.metrics, err = newInstruments(sys, m); err != nil {
+		return nil, errors.Join(fmt.Errorf("pools: instruments: %w", err), m.pools.Close(context.Background()))
+	}
+	return m, nil
+}
+
+// New starts a pool. Its name, 1 to 512 bytes of UTF-8, must not be taken: else the error is [penstock.ErrExists]. Other
+// errors: [penstock.ErrInvalid], naming every bad field and the values it takes, and [penstock.ErrClosed].
+func New(sys *penstock.System, name string, cfg Config) (*Pool, error) {
+	m, err := roomOf(sys)
+	if err != nil {
+		return nil, err
+	}
+	if !validName(name) {
+		return nil, fmt.Errorf("%w pool: the name is %d bytes long or not UTF-8; it takes 1 to %d bytes of UTF-8", penstock.ErrInvalid, len(name), maxName)
+	}
+	err = cfg.validate()
+	if to := cfg.DelegateTo; to != nil && to.room != m {
+		err = errors.Join(err, fmt.Errorf("DelegateTo is pool %q of another system; it takes one of the same", to.name))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w configuration of pool %q: %w", penstock.ErrInvalid, name, err)
+	}
+	return m.add(name, cfg.withDefaults())
+}
+
+// Get finds the pool of this name.
+func Get(sys *penstock.System, name string) (*Pool, bool) {
+	if sys == nil {
+		return nil, false
+	}
+	m := penstock.LookupPart[room](sys)
+	if m == nil {
+		return nil, false
+	}
+	e, ok := m.pools.Lookup(name)
+	if !ok {
+		return nil, false
+	}
+	return e.Value.pool, true
+}
+
+func (m *room) add(name string, cfg Config) (*Pool, error) {
+	p := &Pool{
+		room: m, name: name, to: cfg.DelegateTo, delegate: cfg.Delegate, patience: cfg.PoolTimeout,
+		logger: m.logger.With("pool", name), metrics: m.metrics.of(name), closed: make(chan struct{}),
+	}
+	p.children.configure(cfg.Processes, p.logger)
+	if err := m.connect(p, cfg); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// connect makes the pool's entry, and has it share the lock of the pool that it delegates to before anybody can ask it.
+func (m *room) connect(p *Pool, cfg Config) error {
+	m.joining.Lock()
+	defer m.joining.Unlock()
+	if to := p.to; to != nil {
+		if to.gate().isShut() {
+			return p.fault(fmt.Errorf("%w: pool %q, to which it is to delegate", penstock.ErrClosed, to.name))
+		}
+	}
+	_, err := m.pools.Add(p.name, func(e *entry) {
+		p.entry = e
+		e.Value.open(p, cfg)
+		p.routes = wayUp(p)
+		if p.to != nil {
+			m.merge(&e.Value, p.to.gate())
+		}
+	})
+	return err
+}
+
+// wayUp is the one way up from a pool, nil if a delegate function may choose another for each task.
+func wayUp(p *Pool) []route {
+	var r route
+	for at := p; at != nil; at = at.to {
+		if at.delegate != nil {
+			return nil
+		}
+		r = append(r, &at.gate().state)
+	}
+	return []route{r}
+}
+
+// ended tells whoever waits at a pool that its actor is no more, until its next use or for good.
+func (m *room) ended(e *entry, reason error) {
+	g := &e.Value
+	grp := g.lock()
+	defer grp.unlock()
+	g.state.woken = false // if a wake is under way nobody will act on it
+	why := Broken
+	if errors.Is(reason, penstock.ErrClosed) {
+		why = Closed
+	}
+	for member := range grp.members {
+		for j := range member.jobs.all() {
+			if j.phase == waiting && j.claim.waitsFor(&g.state) && j.claim.loses(&g.state) {
+				member.turnAway(grp, j, &g.state, why, reason)
+			}
+		}
+	}
+}
+
+// shut lets nothing new in.
+func (m *room) shut(error) {
+	for e := range m.pools.All() {
+		e.Value.shut()
+	}
+}
+
+// drain lets those who wait have their turn, and waits until all have returned.
+func (m *room) drain(ctx context.Context) error {
+	defer m.metrics.close()
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	for e := range m.pools.All() {
+		wg.Go(func() {
+			err := e.Value.pool.finish(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, err)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
