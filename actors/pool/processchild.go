@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -33,11 +34,13 @@ type child struct {
 	cgroup   *proc.Cgroup // nil unless it has one
 	requests *os.File
 	answers  *os.File
+	in       *bufio.Reader // of answers
+	data     *proc.Data    // nil if it is not capped by its data
 	stream   *stream
 	stderr   *proc.Tail
 	born     time.Time
 	calls    int
-	idle     int64 // bytes of data that it had when it was ready; 0 if it is not capped by them
+	idle     int64 // bytes of data that it had when it was ready
 	capped   int64 // bytes of data that it may have now
 	timer    *time.Timer
 }
@@ -110,13 +113,14 @@ func (c *child) connect() (theirs []*os.File, err error) {
 		_ = toThem.Close()
 		return nil, err
 	}
-	c.requests, c.answers = toThem, toUs
+	c.requests, c.answers, c.in = toThem, toUs, bufio.NewReader(toUs)
 	return []*os.File{fromUs, fromThem}, nil
 }
 
 func (c *child) disconnect() {
 	_ = c.requests.Close()
 	_ = c.answers.Close()
+	_ = c.data.Close()
 	if c.cgroup != nil {
 		_ = c.cgroup.Remove()
 	}
@@ -136,7 +140,7 @@ func (c *child) greet(ctx context.Context) error {
 		return err
 	}
 	stop := context.AfterFunc(ctx, c.process.Kill)
-	kind, payload, err := proc.ReadFrame(c.answers, len(wireVersion))
+	kind, payload, err := proc.ReadFrame(c.in, len(wireVersion))
 	if !stop() {
 		return context.Cause(ctx)
 	}
@@ -151,7 +155,10 @@ func (c *child) greet(ctx context.Context) error {
 		return fmt.Errorf("the child said %q, not %q: was the binary replaced?", payload, wireVersion)
 	}
 	if c.cgroup == nil && proc.CanCap && !c.cfg.Uncapped {
-		if c.idle, err = proc.Data(c.process.Pid()); err != nil {
+		if c.data, err = proc.DataOf(c.process.Pid()); err != nil {
+			return err
+		}
+		if c.idle, err = c.data.Bytes(); err != nil {
 			return err
 		}
 	}
@@ -164,10 +171,10 @@ func (c *child) fits(memory int64) bool {
 	if c.calls >= c.cfg.MaxCalls || time.Since(c.born) > c.cfg.MaxAge {
 		return false
 	}
-	if c.idle == 0 {
+	if c.data == nil {
 		return true
 	}
-	now, err := proc.Data(c.process.Pid())
+	now, err := c.data.Bytes()
 	return err == nil && now-c.idle <= grown+memory/16
 }
 
@@ -176,7 +183,7 @@ func (c *child) allow(memory int64) error {
 	switch {
 	case c.cgroup != nil:
 		return c.cgroup.Cap(memory)
-	case c.idle == 0:
+	case c.data == nil:
 		return nil
 	}
 	limit := c.idle + memory
@@ -228,7 +235,7 @@ func (c *child) exchange(r *request) (kind byte, payload []byte, err error) {
 	if err := proc.WriteFrame(c.requests, sayCall, r.marshal()); err != nil {
 		return 0, nil, err
 	}
-	kind, payload, err = proc.ReadFrame(c.answers, c.cfg.MaxOutput+8)
+	kind, payload, err = proc.ReadFrame(c.in, c.cfg.MaxOutput+8)
 	if err != nil {
 		return 0, nil, err
 	}

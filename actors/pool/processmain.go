@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"bufio"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -63,36 +64,84 @@ const (
 	answersFD  = 4
 )
 
+// server answers a child's calls, one at a time. The goroutine that reads a call also runs its function: to hand it on to
+// another would cost more than all the rest.
+type server struct {
+	requests *bufio.Reader
+	answers  *os.File
+	stream   *stream
+	memory   *memory
+}
+
 // serve answers calls until the parent is gone.
 func serve() {
 	requests, answers := openChannel()
-	calls := make(chan *request)
 	go func() {
-		for {
-			kind, payload, err := proc.ReadFrame(requests, maxRequest)
-			r := new(request)
-			if err == nil && kind == sayCall {
-				err = r.unmarshal(payload)
-			}
-			if err != nil {
-				proc.KillOwnGroup() // the parent is gone, or it is no parent
-			}
-			calls <- r
-		}
+		_ = proc.AwaitHangup(requestsFD)
+		proc.KillOwnGroup() // the parent is gone, and what its functions do is of no use any more
 	}()
 	startThreads()
-	s, memory := newStream(), newMemory()
-	if err := proc.WriteFrame(answers, sayHello, []byte(wireVersion)); err != nil {
+	s := &server{requests: bufio.NewReader(requests), answers: answers, stream: newStream(), memory: newMemory()}
+	s.say(sayHello, []byte(wireVersion))
+	for {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for {
+				s.serveOne()
+			}
+		}()
+		<-done // a function has ended its goroutine: another one goes on
+	}
+}
+
+func (s *server) say(kind byte, payload []byte) {
+	if err := proc.WriteFrame(s.answers, kind, payload); err != nil {
 		proc.KillOwnGroup()
 	}
-	for r := range calls {
-		memory.allow(r.memory)
-		kind, data := answer(s, r)
-		payload := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(data)), r.id)
-		if err := proc.WriteFrame(answers, kind, append(payload, data...)); err != nil {
-			proc.KillOwnGroup()
-		}
+}
+
+// serveOne reads a call, runs its function and answers, whatever the function does.
+func (s *server) serveOne() {
+	kind, payload, err := proc.ReadFrame(s.requests, maxRequest)
+	r := new(request)
+	if err == nil && kind == sayCall {
+		err = r.unmarshal(payload)
 	}
+	if err != nil || kind != sayCall {
+		proc.KillOwnGroup() // the parent is gone, or it is no parent
+	}
+	answer, data := byte(sayGoexit), []byte(nil)
+	defer func() {
+		if reason := recover(); reason != nil {
+			answer = sayPanic
+			data, _ = json.Marshal(remotePanic{Value: fmt.Sprint(reason), Stack: debug.Stack()})
+		}
+		s.say(answer, append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(data)), r.id), data...))
+	}()
+	s.memory.allow(r.memory)
+	answer, data = s.run(r)
+}
+
+// run runs the function that is asked for.
+func (s *server) run(r *request) (answer byte, data []byte) {
+	fn := registered.get(r.name)
+	if fn == nil {
+		return sayUnknown, []byte(r.name)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), r.time)
+	defer cancel()
+	out, err := fn(ctx, s.stream, r)
+	if travel := new(travelError); errors.As(err, &travel) {
+		return sayBad, []byte(travel.Error())
+	}
+	if err != nil {
+		return sayError, append([]byte{kindOf(err)}, err.Error()...)
+	}
+	if data, err = s.stream.encode(out, r.json); err != nil {
+		return sayBad, fmt.Appendf(nil, "the result of %q: %v", r.name, err)
+	}
+	return sayValue, data
 }
 
 // startThreads has the runtime start the threads that it is going to need, and its collector, before the child says that it
@@ -115,47 +164,6 @@ func startThreads() {
 
 // maxRequest bounds an argument: as much as a frame can hold.
 const maxRequest = 1<<31 - 1
-
-// answer runs the function that is asked for, on a goroutine of its own, which it may end.
-func answer(s *stream, r *request) (kind byte, data []byte) {
-	fn := registered.get(r.name)
-	if fn == nil {
-		return sayUnknown, []byte(r.name)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), r.time)
-	defer cancel()
-	done := make(chan struct{})
-	kind = sayGoexit
-	go func() {
-		defer close(done)
-		defer func() {
-			if reason := recover(); reason != nil {
-				kind = sayPanic
-				data, _ = json.Marshal(remotePanic{Value: fmt.Sprint(reason), Stack: debug.Stack()})
-			}
-		}()
-		kind, data = outcomeOf(fn(ctx, s, r))(s, r)
-	}()
-	<-done
-	return kind, data
-}
-
-// outcomeOf says how what a function returned travels.
-func outcomeOf(out any, err error) func(*stream, *request) (byte, []byte) {
-	return func(s *stream, r *request) (byte, []byte) {
-		if travel := new(travelError); errors.As(err, &travel) {
-			return sayBad, []byte(travel.Error())
-		}
-		if err != nil {
-			return sayError, append([]byte{kindOf(err)}, err.Error()...)
-		}
-		data, err := s.encode(out, r.json)
-		if err != nil {
-			return sayBad, fmt.Appendf(nil, "the result of %q: %v", r.name, err)
-		}
-		return sayValue, data
-	}
-}
 
 // memory has a child's garbage collector work hard before the child comes to its cap.
 type memory struct {

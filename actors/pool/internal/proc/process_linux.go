@@ -3,6 +3,7 @@ package proc
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"syscall"
@@ -34,18 +35,39 @@ func awaitExit(pid int) bool {
 	}
 }
 
-// Data is how much data a process has mapped, in bytes: what RLIMIT_DATA counts, and its stack, which is small.
-func Data(pid int) (int64, error) {
-	sizes, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm") // a tenth of the cost of status
+// Data tells how much data a process has mapped: what RLIMIT_DATA counts, and its stack, which is small.
+type Data struct{ statm *os.File }
+
+// DataOf opens what the kernel tells of a process.
+func DataOf(pid int) (*Data, error) {
+	statm, err := os.Open("/proc/" + strconv.Itoa(pid) + "/statm") // to read it costs a tenth of what status does
 	if err != nil {
+		return nil, err
+	}
+	return &Data{statm}, nil
+}
+
+// Bytes is how much that is now.
+func (d *Data) Bytes() (int64, error) {
+	var sizes [128]byte
+	n, err := d.statm.ReadAt(sizes[:], 0)
+	if err != nil && err != io.EOF {
 		return 0, err
 	}
-	fields := bytes.Fields(sizes)
+	fields := bytes.Fields(sizes[:n])
 	if len(fields) < 6 {
-		return 0, fmt.Errorf("statm is %q", sizes)
+		return 0, fmt.Errorf("statm is %q", sizes[:n])
 	}
 	pages, err := strconv.ParseInt(string(fields[5]), 10, 64)
 	return pages * int64(os.Getpagesize()), err
+}
+
+// Close closes it. A nil Data has nothing to close.
+func (d *Data) Close() error {
+	if d == nil {
+		return nil
+	}
+	return d.statm.Close()
 }
 
 // CapData lets the process have at most so many bytes of data. The process could lift that again: it holds off mistakes, not

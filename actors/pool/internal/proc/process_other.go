@@ -34,8 +34,20 @@ func (*Process) Exit() Exit            { return Exit{} }
 // KillOwnGroup ends this process.
 func KillOwnGroup() { os.Exit(1) }
 
-func Data(int) (int64, error)  { return 0, errors.ErrUnsupported }
+// Data would tell how much data a process has mapped.
+type Data struct{}
+
+// DataOf fails with errors.ErrUnsupported.
+func DataOf(int) (*Data, error) { return nil, errors.ErrUnsupported }
+
+func (*Data) Bytes() (int64, error) { return 0, errors.ErrUnsupported }
+func (*Data) Close() error          { return nil }
+
+// CapData fails with errors.ErrUnsupported.
 func CapData(int, int64) error { return errors.ErrUnsupported }
+
+// AwaitHangup fails with errors.ErrUnsupported.
+func AwaitHangup(int) error { return errors.ErrUnsupported }
 
 // CapAndExec fails with errors.ErrUnsupported.
 func CapAndExec(int64, string, []string, []string) error { return errors.ErrUnsupported }

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrLauncherClosed says that nothing can be started any more.
@@ -91,6 +93,19 @@ func (p *Process) Exit() Exit {
 		e.Err = fmt.Errorf("waiting for it: %w", p.err)
 	}
 	return e
+}
+
+// AwaitHangup waits until nobody holds the other end of a pipe that this process reads from, without reading.
+func AwaitHangup(fd int) error {
+	for {
+		fds := []unix.PollFd{{Fd: int32(fd)}} // no events: the hang-up is always told
+		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
+			return err
+		}
+		if fds[0].Revents != 0 {
+			return nil
+		}
+	}
 }
 
 // KillOwnGroup ends this process and its group.

@@ -15,9 +15,16 @@ func attributes(*Cgroup, bool) *syscall.SysProcAttr { return &syscall.SysProcAtt
 // awaitExit cannot wait here without reaping.
 func awaitExit(int) bool { return false }
 
-// Data, CapData and CapAndExec with a cap are for Linux.
-func Data(int) (int64, error) { return 0, errors.ErrUnsupported }
+// Data would tell how much data a process has mapped.
+type Data struct{}
 
+// DataOf fails with errors.ErrUnsupported.
+func DataOf(int) (*Data, error) { return nil, errors.ErrUnsupported }
+
+func (*Data) Bytes() (int64, error) { return 0, errors.ErrUnsupported }
+func (*Data) Close() error          { return nil }
+
+// CapData fails with errors.ErrUnsupported.
 func CapData(int, int64) error { return errors.ErrUnsupported }
 
 // CapAndExec becomes the command, if it is not to be capped.
