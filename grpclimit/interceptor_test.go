@@ -17,6 +17,7 @@ import (
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/actors/queue"
 	"github.com/penstock-go/penstock/grpclimit"
+	"github.com/penstock-go/penstock/internal/linetest"
 )
 
 // These tests call the interceptors as the server does, so that deadlines can be met on virtual time.
@@ -57,7 +58,7 @@ func both(t *testing.T, cfg queue.Config, test func(t *testing.T, q *queue.Queue
 	for name, intercept := range map[string]func(*queue.Queue, grpclimit.Config) call{"unary": unary, "stream": streaming} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				q, _ := newQueue(t, cfg)
+				q, _ := linetest.Queue(t, cfg)
 				test(t, q, intercept(q, grpclimit.Config{}))
 			})
 		})
@@ -67,8 +68,8 @@ func both(t *testing.T, cfg queue.Config, test func(t *testing.T, q *queue.Queue
 func never(context.Context) error { return errors.New("the handler should not run") }
 
 func TestWaitEndsWithTheDeadline(t *testing.T) {
-	both(t, queue.Config{Regulators: atOnce(1)}, func(t *testing.T, q *queue.Queue, through call) {
-		done := occupy(t, q)
+	both(t, queue.Config{Regulators: linetest.AtOnce(1)}, func(t *testing.T, q *queue.Queue, through call) {
+		done := linetest.Occupy(t, q)
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		start := time.Now()
@@ -80,8 +81,8 @@ func TestWaitEndsWithTheDeadline(t *testing.T) {
 }
 
 func TestWaitEndsAfterMaxTime(t *testing.T) {
-	both(t, queue.Config{Regulators: atOnce(1), MaxTime: 3 * time.Second}, func(t *testing.T, q *queue.Queue, through call) {
-		defer occupy(t, q)()
+	both(t, queue.Config{Regulators: linetest.AtOnce(1), MaxTime: 3 * time.Second}, func(t *testing.T, q *queue.Queue, through call) {
+		defer linetest.Occupy(t, q)()
 		start := time.Now()
 		assert.Equal(t, codes.ResourceExhausted, status.Code(through(t.Context(), never)))
 		assert.Equal(t, 3*time.Second, time.Since(start))
@@ -89,10 +90,10 @@ func TestWaitEndsAfterMaxTime(t *testing.T) {
 }
 
 func TestCallsThatCannotBeServedInTimeAreRefusedEarly(t *testing.T) {
-	both(t, queue.Config{Regulators: atOnce(1)}, func(t *testing.T, q *queue.Queue, through call) {
+	both(t, queue.Config{Regulators: linetest.AtOnce(1)}, func(t *testing.T, q *queue.Queue, through call) {
 		slow := func(context.Context) error { time.Sleep(10 * time.Second); return nil }
 		require.NoError(t, through(t.Context(), slow)) // the queue learns what a job takes
-		defer occupy(t, q)()
+		defer linetest.Occupy(t, q)()
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		start := time.Now()
@@ -115,7 +116,7 @@ func TestOnlyDeadlinesAreTakenForOverload(t *testing.T) {
 		"returns after the moment": {untilDone, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			both(t, queue.Config{Regulators: atOnce(1)}, func(t *testing.T, q *queue.Queue, through call) {
+			both(t, queue.Config{Regulators: linetest.AtOnce(1)}, func(t *testing.T, q *queue.Queue, through call) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()
 				_ = through(ctx, c.handler)
@@ -124,7 +125,7 @@ func TestOnlyDeadlinesAreTakenForOverload(t *testing.T) {
 			})
 		})
 	}
-	both(t, queue.Config{Regulators: atOnce(1)}, func(t *testing.T, q *queue.Queue, through call) {
+	both(t, queue.Config{Regulators: linetest.AtOnce(1)}, func(t *testing.T, q *queue.Queue, through call) {
 		ctx, leave := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, leave)
 		assert.NoError(t, through(ctx, untilDone))
@@ -133,7 +134,7 @@ func TestOnlyDeadlinesAreTakenForOverload(t *testing.T) {
 }
 
 func TestPanicsGoOn(t *testing.T) {
-	both(t, queue.Config{Regulators: atOnce(1)}, func(t *testing.T, q *queue.Queue, through call) {
+	both(t, queue.Config{Regulators: linetest.AtOnce(1)}, func(t *testing.T, q *queue.Queue, through call) {
 		assert.PanicsWithValue(t, "no such order", func() {
 			_ = through(t.Context(), func(context.Context) error { panic("no such order") })
 		})
@@ -151,7 +152,7 @@ func TestPanicsGoOn(t *testing.T) {
 func TestRefusalsAreTold(t *testing.T) {
 	for name, intercept := range map[string]func(*queue.Queue, grpclimit.Config) call{"unary": unary, "stream": streaming} {
 		t.Run(name, func(t *testing.T) {
-			q, _ := newQueue(t, queue.Config{Regulators: atOnce(1), MaxSize: queue.NoWaiting})
+			q, _ := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1), MaxSize: queue.NoWaiting})
 			var told []error
 			var asked string
 			through := intercept(q, grpclimit.Config{Refused: func(_ context.Context, method string, err error) {
@@ -159,7 +160,7 @@ func TestRefusalsAreTold(t *testing.T) {
 			}})
 			require.NoError(t, through(t.Context(), func(context.Context) error { return nil }))
 			assert.Empty(t, told)
-			defer occupy(t, q)()
+			defer linetest.Occupy(t, q)()
 			assert.Equal(t, codes.ResourceExhausted, status.Code(through(t.Context(), never)))
 			require.Len(t, told, 1)
 			assert.ErrorIs(t, told[0], penstock.ErrFull)
@@ -169,7 +170,7 @@ func TestRefusalsAreTold(t *testing.T) {
 }
 
 func TestInterceptorsNeedAQueueThatTakesRequests(t *testing.T) {
-	produces, _ := newQueue(t, queue.Config{
+	produces, _ := linetest.Queue(t, queue.Config{
 		Regulators: []queue.Regulator{queue.Rate{PerSecond: 0}},
 		Producer:   queue.Produce(never),
 	})

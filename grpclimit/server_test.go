@@ -20,6 +20,7 @@ import (
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/actors/queue"
 	"github.com/penstock-go/penstock/grpclimit"
+	"github.com/penstock-go/penstock/internal/linetest"
 )
 
 // asked is what every test asks for.
@@ -36,7 +37,7 @@ func watch(t testing.TB, ctx context.Context, client health.HealthClient) (healt
 
 func TestSoManyCallsRunAtOnce(t *testing.T) {
 	const limit, calls = 3, 30
-	q, line := newQueue(t, queue.Config{Regulators: atOnce(limit)})
+	q, line := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(limit)})
 	entered, leave := make(chan bool, calls), make(chan bool)
 	var inside, most atomic.Int64
 	client, _ := newServer(t, q, grpclimit.Config{}, service{check: func(context.Context, *health.HealthCheckRequest) error {
@@ -55,7 +56,7 @@ func TestSoManyCallsRunAtOnce(t *testing.T) {
 			answers <- err
 		}()
 	}
-	line.await(joined, calls-limit)
+	line.Await(linetest.Joined, calls-limit)
 	for range limit {
 		<-entered
 	}
@@ -68,7 +69,7 @@ func TestSoManyCallsRunAtOnce(t *testing.T) {
 }
 
 func TestAStreamIsOneJob(t *testing.T) {
-	q, _ := newQueue(t, queue.Config{Regulators: atOnce(1), MaxSize: queue.NoWaiting})
+	q, _ := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1), MaxSize: queue.NoWaiting})
 	server := stock.NewServer() // the health service of package grpc itself
 	client, seen := newServer(t, q, grpclimit.Config{}, server)
 	ctx, leave := context.WithCancel(t.Context())
@@ -96,9 +97,9 @@ func TestAStreamIsOneJob(t *testing.T) {
 }
 
 func TestRefusalsReachTheClient(t *testing.T) {
-	q, _ := newQueue(t, queue.Config{Regulators: atOnce(1), MaxSize: queue.NoWaiting})
+	q, _ := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1), MaxSize: queue.NoWaiting})
 	client, _ := newServer(t, q, grpclimit.Config{}, service{check: ok})
-	defer occupy(t, q)()
+	defer linetest.Occupy(t, q)()
 
 	var trailer metadata.MD
 	_, err := client.Check(t.Context(), asked, grpc.Trailer(&trailer))
@@ -114,7 +115,7 @@ func assertBusy(t *testing.T, err error, trailer metadata.MD) {
 	t.Helper()
 	s := status.Convert(err)
 	assert.Equal(t, codes.ResourceExhausted, s.Code())
-	assert.NotContains(t, s.String(), "orders-db-7")
+	assert.NotContains(t, s.String(), linetest.Name)
 	require.Len(t, s.Details(), 2)
 	delay := s.Details()[0].(*errdetails.RetryInfo).RetryDelay.AsDuration()
 	assert.GreaterOrEqual(t, delay, 100*time.Millisecond)
@@ -131,11 +132,11 @@ func assertBusy(t *testing.T, err error, trailer metadata.MD) {
 // TestClientsWithARetryPolicyComeAgainInTime has a client whose own policy is to come again after hours: it is the server's
 // delay that it heeds.
 func TestClientsWithARetryPolicyComeAgainInTime(t *testing.T) {
-	q, _ := newQueue(t, queue.Config{Regulators: atOnce(1), MaxSize: queue.NoWaiting})
+	q, _ := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1), MaxSize: queue.NoWaiting})
 	policy := grpc.WithDefaultServiceConfig(`{"methodConfig": [{"name": [{}], "retryPolicy": {"maxAttempts": 2,
 		"initialBackoff": "36000s", "maxBackoff": "36000s", "backoffMultiplier": 1, "retryableStatusCodes": ["RESOURCE_EXHAUSTED"]}}]}`)
 	client, seen := newServer(t, q, grpclimit.Config{}, service{check: ok}, policy)
-	done := occupy(t, q)
+	done := linetest.Occupy(t, q)
 	answer := make(chan error, 1)
 	go func() {
 		_, err := client.Check(t.Context(), asked)
@@ -151,7 +152,7 @@ func TestCallsThatNoWaitCures(t *testing.T) {
 	sys, err := penstock.New()
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, sys.Close(context.Background())) })
-	q, err := queue.Add(sys, "calls", queue.Config{Regulators: atOnce(3)})
+	q, err := queue.Add(sys, "calls", queue.Config{Regulators: linetest.AtOnce(3)})
 	require.NoError(t, err)
 	client, _ := newServer(t, q, grpclimit.Config{Cost: func(ctx context.Context, _ string) int {
 		md, _ := metadata.FromIncomingContext(ctx)
@@ -174,7 +175,7 @@ func TestCallsThatNoWaitCures(t *testing.T) {
 }
 
 func TestSkippedMethodsPassWithoutTheQueue(t *testing.T) {
-	q, _ := newQueue(t, queue.Config{Action: queue.Reject})
+	q, _ := linetest.Queue(t, queue.Config{Action: queue.Reject})
 	client, _ := newServer(t, q, grpclimit.Config{Skip: func(method string) bool {
 		return strings.HasPrefix(method, "/grpc.health.v1.Health/")
 	}}, stock.NewServer())
@@ -189,7 +190,7 @@ func TestSkippedMethodsPassWithoutTheQueue(t *testing.T) {
 
 func TestCallsAskForNicenessFlowAndCost(t *testing.T) {
 	requests := make(chan queue.Request, 1)
-	q, _ := newQueue(t, queue.Config{Stateful: queue.NewStateful(0, func(n int, r queue.Request) (int, any) {
+	q, _ := linetest.Queue(t, queue.Config{Stateful: queue.NewStateful(0, func(n int, r queue.Request) (int, any) {
 		requests <- r
 		return n, nil
 	}, nil)})
@@ -213,13 +214,13 @@ func TestCallsAskForNicenessFlowAndCost(t *testing.T) {
 }
 
 func TestG3_ClientsThatCancelCostNothing(t *testing.T) {
-	q, line := newQueue(t, queue.Config{Regulators: atOnce(1)})
+	q, line := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1)})
 	var served atomic.Int64
 	client, seen := newServer(t, q, grpclimit.Config{}, service{check: func(context.Context, *health.HealthCheckRequest) error {
 		served.Add(1)
 		return nil
 	}})
-	done := occupy(t, q)
+	done := linetest.Occupy(t, q)
 	ctx, leave := context.WithCancel(t.Context())
 	left := make(chan error, 2)
 	go func() {
@@ -230,7 +231,7 @@ func TestG3_ClientsThatCancelCostNothing(t *testing.T) {
 		_, err := watch(t, ctx, client)
 		left <- err
 	}()
-	line.await(joined, 2)
+	line.Await(linetest.Joined, 2)
 	leave()
 	for range 2 {
 		assert.Equal(t, codes.Canceled, status.Code(<-left))
@@ -244,7 +245,7 @@ func TestG3_ClientsThatCancelCostNothing(t *testing.T) {
 }
 
 func TestG7_UrgentCallsGoFirst(t *testing.T) {
-	q, line := newQueue(t, queue.Config{Regulators: atOnce(1)})
+	q, line := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1)})
 	order := make(chan string, 3)
 	nice := map[string]int{"batch": 10, "page": 0, "probe": -10}
 	client, _ := newServer(t, q, grpclimit.Config{Nice: func(ctx context.Context, _ string) int {
@@ -254,14 +255,14 @@ func TestG7_UrgentCallsGoFirst(t *testing.T) {
 		order <- r.Service
 		return nil
 	}})
-	done := occupy(t, q)
+	done := linetest.Occupy(t, q)
 	answers := make(chan error, 3)
 	for _, kind := range []string{"batch", "page", "probe"} {
 		go func() {
 			_, err := client.Check(metadata.AppendToOutgoingContext(t.Context(), "kind", kind), &health.HealthCheckRequest{Service: kind})
 			answers <- err
 		}()
-		line.await(joined, 1)
+		line.Await(linetest.Joined, 1)
 	}
 	done()
 	assert.Equal(t, []string{"probe", "page", "batch"}, []string{<-order, <-order, <-order})
@@ -271,7 +272,7 @@ func TestG7_UrgentCallsGoFirst(t *testing.T) {
 }
 
 func TestPanicsReachTheServersOwnInterceptors(t *testing.T) {
-	q, _ := newQueue(t, queue.Config{Regulators: atOnce(1), MaxSize: queue.NoWaiting})
+	q, _ := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1), MaxSize: queue.NoWaiting})
 	client, seen := newServer(t, q, grpclimit.Config{}, service{
 		check: func(context.Context, *health.HealthCheckRequest) error { panic("unary") },
 		watch: func(*health.HealthCheckRequest, health.Health_WatchServer) error { panic("stream") },

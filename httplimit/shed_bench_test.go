@@ -12,6 +12,7 @@ import (
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/actors/queue"
 	"github.com/penstock-go/penstock/httplimit"
+	"github.com/penstock-go/penstock/internal/linetest"
 )
 
 // nobody is a caller that reads no answer.
@@ -35,11 +36,11 @@ func BenchmarkShed(b *testing.B) {
 			sys, err := penstock.New()
 			require.NoError(b, err)
 			defer func() { require.NoError(b, sys.Close(context.Background())) }()
-			q, err := queue.Add(sys, "web", queue.Config{Regulators: atOnce(100), MaxSize: queue.NoWaiting})
+			q, err := queue.Add(sys, "web", queue.Config{Regulators: linetest.AtOnce(100), MaxSize: queue.NoWaiting})
 			require.NoError(b, err)
 			if c.refused {
 				for range 100 {
-					defer occupy(b, q)()
+					defer linetest.Occupy(b, q)()
 				}
 			}
 			handler := httplimit.Shed(q, c.cfg)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

@@ -20,11 +20,12 @@ import (
 
 	"github.com/penstock-go/penstock/actors/queue"
 	"github.com/penstock-go/penstock/httplimit"
+	"github.com/penstock-go/penstock/internal/linetest"
 )
 
 func TestShedServesSoManyAtOnce(t *testing.T) {
 	const limit, requests = 3, 40
-	q, line := newQueue(t, queue.Config{Regulators: atOnce(limit)})
+	q, line := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(limit)})
 	entered, leave := make(chan bool, requests), make(chan bool)
 	var inside, most atomic.Int64
 	server := newShed(t, q, httplimit.ShedConfig{}, func(http.ResponseWriter, *http.Request) {
@@ -37,7 +38,7 @@ func TestShedServesSoManyAtOnce(t *testing.T) {
 	})
 	answers := make(chan map[int]int)
 	go func() { answers <- statuses(t, server.Client(), server.URL, requests) }()
-	line.await(joined, requests-limit)
+	line.Await(linetest.Joined, requests-limit)
 	for range limit {
 		<-entered
 	}
@@ -48,10 +49,10 @@ func TestShedServesSoManyAtOnce(t *testing.T) {
 }
 
 func TestG3_ShedForgetsCallersThatLeave(t *testing.T) {
-	q, line := newQueue(t, queue.Config{Regulators: atOnce(1)})
+	q, line := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1)})
 	var served atomic.Int64
 	server := newShed(t, q, httplimit.ShedConfig{}, func(http.ResponseWriter, *http.Request) { served.Add(1) })
-	done := occupy(t, q)
+	done := linetest.Occupy(t, q)
 
 	ctx, leave := context.WithCancel(t.Context())
 	left := make(chan error, 1)
@@ -62,10 +63,10 @@ func TestG3_ShedForgetsCallersThatLeave(t *testing.T) {
 		}
 		left <- err
 	}()
-	line.await(joined, 1)
+	line.Await(linetest.Joined, 1)
 	leave()
 	require.ErrorIs(t, <-left, context.Canceled)
-	line.await(gaveUp, 1)
+	line.Await(linetest.GaveUp, 1)
 	done()
 	assert.Equal(t, map[int]int{200: 1}, statuses(t, server.Client(), server.URL, 1))
 	assert.EqualValues(t, 1, served.Load(), "the handler never saw the one that left")
@@ -73,18 +74,18 @@ func TestG3_ShedForgetsCallersThatLeave(t *testing.T) {
 }
 
 func TestG7_ShedServesTheUrgentFirst(t *testing.T) {
-	q, line := newQueue(t, queue.Config{Regulators: atOnce(1)})
+	q, line := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1)})
 	order := make(chan string, 3)
 	server := newShed(t, q, httplimit.ShedConfig{
 		Nice: func(r *http.Request) int {
 			return map[string]int{"batch": 10, "page": 0, "probe": -10}[r.Header.Get("User")]
 		},
 	}, func(_ http.ResponseWriter, r *http.Request) { order <- userKey(r) })
-	done := occupy(t, q)
+	done := linetest.Occupy(t, q)
 	var callers sync.WaitGroup
 	for _, user := range []string{"batch", "page", "probe"} {
 		callers.Go(func() { demand(t, server.Client(), server.URL, 1, user) })
-		line.await(joined, 1)
+		line.Await(linetest.Joined, 1)
 	}
 	done()
 	callers.Wait()
@@ -92,7 +93,7 @@ func TestG7_ShedServesTheUrgentFirst(t *testing.T) {
 }
 
 func TestShedHoldsTheJobWhileItStreams(t *testing.T) {
-	q, _ := newQueue(t, queue.Config{Regulators: atOnce(1)})
+	q, _ := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1)})
 	leave := make(chan bool)
 	server := newShed(t, q, httplimit.ShedConfig{}, func(w http.ResponseWriter, _ *http.Request) {
 		_, err := io.WriteString(w, "first\n")
@@ -119,7 +120,7 @@ func TestShedHoldsTheJobWhileItStreams(t *testing.T) {
 }
 
 func TestShedHoldsTheJobWhileItServesAHijackedConnection(t *testing.T) {
-	q, _ := newQueue(t, queue.Config{Regulators: atOnce(1)})
+	q, _ := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1)})
 	ended := make(chan bool)
 	guarded := httplimit.Shed(q, httplimit.ShedConfig{Timeout: time.Hour})(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		conn, buffered, err := http.NewResponseController(w).Hijack()
@@ -153,7 +154,7 @@ func TestShedHoldsTheJobWhileItServesAHijackedConnection(t *testing.T) {
 }
 
 func TestShedLeavesPanicsToTheServer(t *testing.T) {
-	q, _ := newQueue(t, queue.Config{Regulators: atOnce(1), MaxSize: queue.NoWaiting})
+	q, _ := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1), MaxSize: queue.NoWaiting})
 	var logged bytes.Buffer
 	server := httptest.NewUnstartedServer(httplimit.Shed(q, httplimit.ShedConfig{})(http.HandlerFunc(breakDown)))
 	server.Config.ErrorLog = log.New(&logged, "", 0)
@@ -178,7 +179,7 @@ func breakDown(http.ResponseWriter, *http.Request) { panic("no such order") }
 func TestG5_ShedUnderTenfoldOverload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const atATime, job, inTime = 4, 100 * time.Millisecond, time.Second
-		q, _ := newQueue(t, queue.Config{Regulators: atOnce(atATime), MaxSize: 20})
+		q, _ := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(atATime), MaxSize: 20})
 		handler := httplimit.Shed(q, httplimit.ShedConfig{Timeout: inTime})(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 			time.Sleep(job)
 		}))

@@ -3,6 +3,7 @@ package httplimit_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -17,14 +18,15 @@ import (
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/actors/queue"
 	"github.com/penstock-go/penstock/httplimit"
+	"github.com/penstock-go/penstock/internal/linetest"
 )
 
 func hello(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello")) }
 
 func TestShedRefusesWithAProblem(t *testing.T) {
-	q, _ := newQueue(t, queue.Config{Regulators: atOnce(1), MaxSize: queue.NoWaiting})
+	q, _ := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1), MaxSize: queue.NoWaiting})
 	server := newShed(t, q, httplimit.ShedConfig{}, hello)
-	done := occupy(t, q)
+	done := linetest.Occupy(t, q)
 
 	resp, content := ask(t, server, http.MethodGet, "ann")
 	assert.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
@@ -42,7 +44,7 @@ func TestShedRefusesWithAProblem(t *testing.T) {
 	assert.Equal(t, "Service Unavailable", problem.Title)
 	assert.Equal(t, http.StatusServiceUnavailable, problem.Status)
 	assert.Equal(t, seconds, problem.RetryAfter)
-	assert.NotContains(t, content, "web", "the queue's name is not for callers")
+	assert.NotContains(t, content, linetest.Name, "the queue's name is not for callers")
 
 	resp, content = ask(t, server, http.MethodHead, "ann")
 	assert.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
@@ -76,7 +78,7 @@ func TestShedRejectsAndCloses(t *testing.T) {
 }
 
 func TestShedRefusesWhatNoWaitCures(t *testing.T) {
-	q, _ := newQueue(t, queue.Config{Regulators: atOnce(3)})
+	q, _ := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(3)})
 	number := func(field string) func(*http.Request) int {
 		return func(r *http.Request) int {
 			n, _ := strconv.Atoi(r.Header.Get(field))
@@ -105,7 +107,7 @@ func TestShedRefusesWhatNoWaitCures(t *testing.T) {
 
 func TestShedAsksForNicenessFlowAndCost(t *testing.T) {
 	var asked []queue.Request
-	q, _ := newQueue(t, queue.Config{Stateful: queue.NewStateful(0, func(n int, r queue.Request) (int, any) {
+	q, _ := linetest.Queue(t, queue.Config{Stateful: queue.NewStateful(0, func(n int, r queue.Request) (int, any) {
 		asked = append(asked, r)
 		return n, nil
 	}, nil)})
@@ -130,9 +132,9 @@ func respond(handler http.Handler) *http.Response {
 
 func TestShedTimeoutCoversTheWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, _ := newQueue(t, queue.Config{Regulators: atOnce(1)})
+		q, _ := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1)})
 		handler := httplimit.Shed(q, httplimit.ShedConfig{Timeout: 2 * time.Second})(http.HandlerFunc(hello))
-		done := occupy(t, q)
+		done := linetest.Occupy(t, q)
 		start := time.Now()
 		resp := respond(handler)
 		assert.Equal(t, 2*time.Second, time.Since(start))
@@ -145,7 +147,7 @@ func TestShedTimeoutCoversTheWait(t *testing.T) {
 
 func TestShedTimeoutCoversTheHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, _ := newQueue(t, queue.Config{Regulators: atOnce(1)})
+		q, _ := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1)})
 		var had time.Duration
 		handler := httplimit.Shed(q, httplimit.ShedConfig{Timeout: 2 * time.Second})(
 			http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -153,7 +155,7 @@ func TestShedTimeoutCoversTheHandler(t *testing.T) {
 				<-r.Context().Done()
 				had = time.Since(start)
 			}))
-		time.AfterFunc(500*time.Millisecond, occupy(t, q))
+		time.AfterFunc(500*time.Millisecond, linetest.Occupy(t, q))
 		respond(handler)
 		assert.Equal(t, 1500*time.Millisecond, had, "what the wait left of it")
 		assert.EqualValues(t, 1, q.Info().Failed)
@@ -164,7 +166,7 @@ func TestShedTimeoutCoversTheHandler(t *testing.T) {
 
 func TestShedTakesOnlyDeadlinesForOverload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, _ := newQueue(t, queue.Config{Regulators: atOnce(1)})
+		q, _ := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1)})
 		handler := httplimit.Shed(q, httplimit.ShedConfig{})(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			<-r.Context().Done()
 		}))
@@ -183,10 +185,10 @@ func TestShedTakesOnlyDeadlinesForOverload(t *testing.T) {
 
 func TestShedRefusesInTimeWhomItCannotServe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, _ := newQueue(t, queue.Config{Regulators: atOnce(1)})
+		q, _ := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1)})
 		slow := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(10 * time.Second) })
 		respond(httplimit.Shed(q, httplimit.ShedConfig{})(slow)) // the queue learns what a job takes
-		done := occupy(t, q)
+		done := linetest.Occupy(t, q)
 		start := time.Now()
 		resp := respond(httplimit.Shed(q, httplimit.ShedConfig{Timeout: 3 * time.Second})(slow))
 		assert.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
@@ -198,8 +200,8 @@ func TestShedRefusesInTimeWhomItCannotServe(t *testing.T) {
 
 func TestShedRefusesAfterMaxTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, _ := newQueue(t, queue.Config{Regulators: atOnce(1), MaxTime: 3 * time.Second})
-		defer occupy(t, q)()
+		q, _ := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1), MaxTime: 3 * time.Second})
+		defer linetest.Occupy(t, q)()
 		start := time.Now()
 		resp := respond(httplimit.Shed(q, httplimit.ShedConfig{})(http.HandlerFunc(hello)))
 		assert.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
@@ -209,8 +211,8 @@ func TestShedRefusesAfterMaxTime(t *testing.T) {
 }
 
 func TestShedNeverAnswersNothing(t *testing.T) {
-	q, _ := newQueue(t, queue.Config{Regulators: atOnce(1)})
-	defer occupy(t, q)()
+	q, _ := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1)})
+	defer linetest.Occupy(t, q)()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	w := httptest.NewRecorder()
@@ -220,7 +222,7 @@ func TestShedNeverAnswersNothing(t *testing.T) {
 }
 
 func TestShedLetsPanicsThrough(t *testing.T) {
-	q, _ := newQueue(t, queue.Config{Regulators: atOnce(1), MaxSize: queue.NoWaiting})
+	q, _ := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1), MaxSize: queue.NoWaiting})
 	for _, value := range []any{"broken", http.ErrAbortHandler} {
 		handler := httplimit.Shed(q, httplimit.ShedConfig{})(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(value) }))
 		assert.PanicsWithValue(t, value, func() { respond(handler) })
@@ -229,7 +231,7 @@ func TestShedLetsPanicsThrough(t *testing.T) {
 	assert.EqualValues(t, 2, q.Info().Done)
 	assert.Zero(t, q.Info().Failed)
 
-	q, _ = newQueue(t, queue.Config{Stateful: queue.NewStateful(0, func(int, queue.Request) (int, any) { panic("bad state") }, nil)})
+	q, _ = linetest.Queue(t, queue.Config{Stateful: queue.NewStateful(0, func(int, queue.Request) (int, any) { panic("bad state") }, nil)})
 	var why error
 	resp := respond(httplimit.Shed(q, httplimit.ShedConfig{
 		Refused: func(_ *http.Request, err error) { why = err },
@@ -241,7 +243,7 @@ func TestShedLetsPanicsThrough(t *testing.T) {
 }
 
 func TestShedTellsWhy(t *testing.T) {
-	q, _ := newQueue(t, queue.Config{Regulators: atOnce(1), MaxSize: queue.NoWaiting})
+	q, _ := linetest.Queue(t, queue.Config{Regulators: linetest.AtOnce(1), MaxSize: queue.NoWaiting})
 	var told []error
 	var asked *http.Request
 	handler := httplimit.Shed(q, httplimit.ShedConfig{Refused: func(r *http.Request, err error) {
@@ -249,7 +251,7 @@ func TestShedTellsWhy(t *testing.T) {
 	}})(http.HandlerFunc(hello))
 	require.Equal(t, http.StatusOK, respond(handler).StatusCode)
 	assert.Empty(t, told)
-	defer occupy(t, q)()
+	defer linetest.Occupy(t, q)()
 	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/orders", nil)
 	handler.ServeHTTP(w, r)
 	require.Len(t, told, 1)
@@ -271,11 +273,11 @@ func TestShedNamesEveryBadField(t *testing.T) {
 	text := says(nil, httplimit.ShedConfig{Timeout: -1})
 	assert.Contains(t, text, "the queue is nil; it takes one from queue.Add")
 	assert.Contains(t, text, "Timeout is -1ns; it takes a positive duration, or 0 for none")
-	produces, _ := newQueue(t, queue.Config{
+	produces, _ := linetest.Queue(t, queue.Config{
 		Regulators: []queue.Regulator{queue.Rate{PerSecond: 0}},
 		Producer:   queue.Produce(func(context.Context) error { return nil }),
 	})
-	assert.Contains(t, says(produces, httplimit.ShedConfig{}), `queue "web" has a producer`)
-	q, _ := newQueue(t, queue.Config{})
+	assert.Contains(t, says(produces, httplimit.ShedConfig{}), fmt.Sprintf("queue %q has a producer", linetest.Name))
+	q, _ := linetest.Queue(t, queue.Config{})
 	assert.Empty(t, says(q, httplimit.ShedConfig{}))
 }

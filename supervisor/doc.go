@@ -8,7 +8,8 @@
 //
 // A [Tree] is one root. A [Family] is a set of children of one kind that are started on demand, one for each key, by
 // several spawners that share the keys by hash. Families are started in the order of their making and stopped in the
-// reverse order, children first.
+// reverse order, children first. A [Room] is a family whose children are found by name and set up one by one; it brings the
+// actor along, which looks after a member when it is woken and when the member wants it to.
 //
 // # A child's life
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -14,7 +15,7 @@ import (
 )
 
 func TestTryAcquireSaysWhy(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{
 			{Name: "requests", Events: 3, Per: time.Second},
 			{Name: "tokens", Events: 100, Per: time.Minute},
@@ -32,7 +33,7 @@ func TestTryAcquireSaysWhy(t *testing.T) {
 }
 
 func TestHeadroomIsOfTheLimitsNotOfTheWaiting(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{
 			Limits:   []limit.Limit{tenIn6s},
 			Headroom: Headroom{Classes: []Class{{MaxNice: 0, Share: 0.7}, {MaxNice: 5, Share: 0.5}}},
@@ -61,7 +62,7 @@ func TestHeadroomIsOfTheLimitsNotOfTheWaiting(t *testing.T) {
 }
 
 func TestBadInput(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s, {Name: "tokens", Events: 100, Per: time.Minute}}})
 		for name, tc := range map[string]struct {
 			id   string
@@ -102,7 +103,7 @@ func TestBadInput(t *testing.T) {
 }
 
 func TestBadConfigurationIsOneErrorThatNamesEverything(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		sys, err := penstock.New()
 		require.NoError(t, err)
 		defer sys.Close(context.Background())

@@ -10,11 +10,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 	"github.com/penstock-go/penstock/limit"
 )
 
 func TestFamilyCloseLeavesTheSystem(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
 		b := f.Bucket("user")
 		require.True(t, b.TryAcquire(Request{}).Allowed)
@@ -29,35 +30,35 @@ func TestFamilyCloseLeavesTheSystem(t *testing.T) {
 
 func TestG4_CloseAnswersEveryone(t *testing.T) {
 	for _, patience := range []time.Duration{0, time.Second, 7 * time.Second, time.Hour} {
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
-			var c callers
+			var c roomtest.Callers
 			for _, id := range ids(5) {
 				for range 40 {
-					c.call(func() error { _, err := f.Bucket(id).Acquire(context.Background(), Request{}); return err })
+					c.Call(func() error { _, err := f.Bucket(id).Acquire(context.Background(), Request{}); return err })
 				}
 			}
 			synctest.Wait()
-			err := f.Close(within(t, patience))
-			c.wg.Wait()
-			assert.Equal(t, 200, c.total())
+			err := f.Close(roomtest.Within(t, patience))
+			c.Wait()
+			assert.Equal(t, 200, c.Total())
 			switch patience {
 			case time.Hour:
 				assert.NoError(t, err)
-				assert.Equal(t, 200, c.ended()["granted"])
+				assert.Equal(t, 200, c.Ended()["granted"])
 			case 7 * time.Second:
-				assert.Equal(t, 100, c.ended()["granted"])
+				assert.Equal(t, 100, c.Ended()["granted"])
 				fallthrough
 			default:
 				assert.ErrorContains(t, err, "turned away")
-				assert.Equal(t, 200-c.ended()["granted"], c.ended()["closed"])
+				assert.Equal(t, 200-c.Ended()["granted"], c.Ended()["closed"])
 			}
 		})
 	}
 }
 
 func TestG6_CloseLeavesNothing(t *testing.T) { // a goroutine or timer left behind fails the bubble
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		sys, err := penstock.New()
 		require.NoError(t, err)
 		require.NoError(t, sys.Close(context.Background()), "before any use")
@@ -66,17 +67,17 @@ func TestG6_CloseLeavesNothing(t *testing.T) { // a goroutine or timer left behi
 		require.NoError(t, err)
 		f, err := NewFamily(sys, "test", Config{Limits: []limit.Limit{tenIn6s}})
 		require.NoError(t, err)
-		var c callers
+		var c roomtest.Callers
 		for _, id := range ids(50) {
 			for range 15 {
-				c.call(func() error { _, err := f.Bucket(id).Acquire(context.Background(), Request{}); return err })
+				c.Call(func() error { _, err := f.Bucket(id).Acquire(context.Background(), Request{}); return err })
 			}
 		}
 		synctest.Wait()
 		for range 3 { // under load, several times at once
-			c.call(func() error { return sys.Close(within(t, time.Second)) })
+			c.Call(func() error { return sys.Close(roomtest.Within(t, time.Second)) })
 		}
-		c.wg.Wait()
+		c.Wait()
 		assert.Zero(t, f.Len())
 		_, err = f.Bucket("user-0").Acquire(context.Background(), Request{})
 		assert.ErrorIs(t, err, penstock.ErrClosed)
@@ -88,17 +89,17 @@ func TestG6_CloseLeavesNothing(t *testing.T) { // a goroutine or timer left behi
 }
 
 func TestG6_NoTimerOutlivesItsActor(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Hour}}})
-		var c callers
+		var c roomtest.Callers
 		for range 2 {
-			c.call(func() error { _, err := f.Bucket("user").Acquire(context.Background(), Request{}); return err })
+			c.Call(func() error { _, err := f.Bucket("user").Acquire(context.Background(), Request{}); return err })
 		}
 		synctest.Wait()
 		e, ok := f.children.Lookup("user")
 		require.True(t, ok)
-		require.Error(t, f.Close(within(t, time.Second)))
-		c.wg.Wait()
+		require.Error(t, f.Close(roomtest.Within(t, time.Second)))
+		c.Wait()
 		used := e.LastUsed()
 		time.Sleep(2 * time.Hour)
 		assert.Equal(t, used, e.LastUsed(), "something was sent to the bucket after it was closed")
@@ -106,7 +107,7 @@ func TestG6_NoTimerOutlivesItsActor(t *testing.T) {
 }
 
 func TestChangesAfterCloseOpenNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
 		b := f.Bucket("user")
 		require.True(t, b.TryAcquire(Request{}).Allowed)

@@ -12,11 +12,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 	"github.com/penstock-go/penstock/limit"
 )
 
 func TestB13_IdenticalRequestsShareOneRun(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 2, Per: time.Second}}})
 		b := f.Bucket("user")
 		require.True(t, b.TryAcquire(Request{Cost: 2}).Allowed)
@@ -26,17 +27,17 @@ func TestB13_IdenticalRequestsShareOneRun(t *testing.T) {
 			time.Sleep(time.Second)
 			return "profile", ctx.Err()
 		}
-		var c callers
+		var c roomtest.Callers
 		for i := range 50 { // some while the first one waits, some while it runs
-			c.call(func() error {
+			c.Call(func() error {
 				time.Sleep(time.Duration(i) * 35 * time.Millisecond)
 				v, err := Do(context.Background(), b, Request{Key: "profile"}, fetch)
 				assert.Equal(t, "profile", v)
 				return err
 			})
 		}
-		c.wg.Wait()
-		assert.Equal(t, map[string]int{"granted": 50}, c.ended())
+		c.Wait()
+		assert.Equal(t, map[string]int{"granted": 50}, c.Ended())
 		assert.Equal(t, 1, runs)
 		assert.EqualValues(t, 2, b.Info().Passed, "and was charged once")
 		_, err := Do(context.Background(), b, Request{Key: "profile"}, fetch)
@@ -46,7 +47,7 @@ func TestB13_IdenticalRequestsShareOneRun(t *testing.T) {
 }
 
 func TestB13_TheRunEndsWithTheLastCaller(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
 		b := f.Bucket("user")
 		type key struct{}
@@ -58,36 +59,36 @@ func TestB13_TheRunEndsWithTheLastCaller(t *testing.T) {
 			cancelled = time.Since(start)
 			return 0, ctx.Err()
 		}
-		var c callers
+		var c roomtest.Callers
 		for i, patience := range []time.Duration{time.Second, 5 * time.Second, 3 * time.Second} {
-			ctx := within(t, patience)
+			ctx := roomtest.Within(t, patience)
 			if i == 0 {
 				ctx = context.WithValue(ctx, key{}, "first")
 			}
-			c.call(func() error { _, err := Do(ctx, b, Request{Key: "k"}, fn); return err })
+			c.Call(func() error { _, err := Do(ctx, b, Request{Key: "k"}, fn); return err })
 			synctest.Wait()
 		}
-		c.wg.Wait()
+		c.Wait()
 		synctest.Wait()
-		assert.Equal(t, map[string]int{"gave up": 3}, c.ended())
+		assert.Equal(t, map[string]int{"gave up": 3}, c.Ended())
 		assert.Equal(t, 5*time.Second, cancelled)
 		assert.Zero(t, f.Info().Waiting)
 	})
 }
 
 func TestB13_PanicsAndGoexitReachEveryCaller(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
-		var c callers
+		var c roomtest.Callers
 		for range 3 {
-			c.call(func() error {
+			c.Call(func() error {
 				_, err := Do(context.Background(), f.Bucket("user"), Request{Key: "panic"}, func(context.Context) (int, error) {
 					time.Sleep(time.Second)
 					panic("boom")
 				})
 				return err
 			})
-			c.call(func() error {
+			c.Call(func() error {
 				_, err := Do(context.Background(), f.Bucket("user"), Request{Key: "exit"}, func(context.Context) (int, error) {
 					time.Sleep(time.Second)
 					t.SkipNow() // runtime.Goexit
@@ -97,20 +98,20 @@ func TestB13_PanicsAndGoexitReachEveryCaller(t *testing.T) {
 				return nil
 			})
 		}
-		c.wg.Wait()
-		assert.Equal(t, map[string]int{"granted": 3, "panicked": 3}, c.ended())
+		c.Wait()
+		assert.Equal(t, map[string]int{"granted": 3, "panicked": 3}, c.Ended())
 	})
 }
 
 func TestB13_TheMostUrgentCallerSetsTheUrgency(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Second}}})
 		b := f.Bucket("user")
 		require.True(t, b.TryAcquire(Request{}).Allowed)
-		var c callers
+		var c roomtest.Callers
 		var order []string
 		ask := func(nice int, key, name string) {
-			c.call(func() error {
+			c.Call(func() error {
 				_, err := Do(context.Background(), b, Request{Nice: nice, Key: key}, func(context.Context) (int, error) {
 					order = append(order, name)
 					return 0, nil
@@ -122,7 +123,7 @@ func TestB13_TheMostUrgentCallerSetsTheUrgency(t *testing.T) {
 		ask(10, "shared", "shared")
 		ask(0, "", "plain")
 		ask(-5, "shared", "not run, it joins")
-		c.wg.Wait()
+		c.Wait()
 		assert.Equal(t, []string{"shared", "plain"}, order)
 	})
 }
@@ -158,41 +159,41 @@ func TestB13_NobodyJoinsARunThatEnds(t *testing.T) {
 }
 
 func TestB13_EveryCallerIsChecked(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}, MaxWaiting: 2})
 		b := f.Bucket("user")
 		fn := func(context.Context) (int, error) { time.Sleep(time.Second); return 0, nil }
-		var c callers
+		var c roomtest.Callers
 		for range 3 {
-			c.call(func() error { _, err := Do(context.Background(), b, Request{Key: "k"}, fn); return err })
+			c.Call(func() error { _, err := Do(context.Background(), b, Request{Key: "k"}, fn); return err })
 		}
 		synctest.Wait()
-		assert.Equal(t, map[string]int{"full": 1}, c.ended(), "as many share a run as may wait")
+		assert.Equal(t, map[string]int{"full": 1}, c.Ended(), "as many share a run as may wait")
 		for _, bad := range []Request{{Key: "k", Nice: 99}, {Key: "k", Cost: -5}, {Key: "k", Cost: 11}} {
 			_, err := Do(context.Background(), b, bad, fn)
 			assert.ErrorIs(t, err, penstock.ErrInvalid)
 		}
-		c.wg.Wait()
-		assert.Equal(t, map[string]int{"granted": 2, "full": 1}, c.ended())
+		c.Wait()
+		assert.Equal(t, map[string]int{"granted": 2, "full": 1}, c.Ended())
 	})
 }
 
 func TestB13_ResultTypesAreNotMixed(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
 		b := f.Bucket("user")
-		var c callers
-		c.call(func() error {
+		var c roomtest.Callers
+		c.Call(func() error {
 			v, err := Do(context.Background(), b, Request{Key: "k"}, func(context.Context) (int, error) { time.Sleep(time.Second); return 7, nil })
 			assert.Equal(t, 7, v)
 			return err
 		})
-		c.call(func() error {
+		c.Call(func() error {
 			v, err := Do(context.Background(), b, Request{Key: "k"}, func(context.Context) (error, error) { time.Sleep(time.Second); return nil, nil })
 			assert.NoError(t, v)
 			return err
 		})
-		c.wg.Wait()
-		assert.Equal(t, map[string]int{"granted": 2}, c.ended())
+		c.Wait()
+		assert.Equal(t, map[string]int{"granted": 2}, c.Ended())
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 	"github.com/penstock-go/penstock/limit"
 )
 
@@ -28,15 +29,15 @@ type askers struct {
 func shares(t *testing.T, weights map[string]int, flow func(name string) string, meddle func(second int, f *Family)) map[string]float64 {
 	kinds := map[string]askers{"greedy": {100, 1}, "modest": {20, 3}, "small": {4, 5}}
 	got := make(map[string]float64)
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{even}, Weights: weights})
-		ctx := within(t, 30*time.Second+time.Millisecond)
+		ctx := roomtest.Within(t, 30*time.Second+time.Millisecond)
 		var mu sync.Mutex
-		var c callers
+		var c roomtest.Callers
 		sum := 0.0
 		for name, kind := range kinds {
 			for range kind.many {
-				c.call(func() error {
+				c.Call(func() error {
 					for {
 						if _, err := f.Bucket("user").Acquire(ctx, Request{Flow: flow(name), Cost: kind.cost}); err != nil {
 							return err
@@ -55,8 +56,8 @@ func shares(t *testing.T, weights map[string]int, flow func(name string) string,
 				meddle(second, f)
 			}
 		}
-		c.wg.Wait()
-		require.Equal(t, map[string]int{"gave up": 124}, c.ended())
+		c.Wait()
+		require.Equal(t, map[string]int{"gave up": 124}, c.Ended())
 		require.Greater(t, sum, 2000.0)
 		for name := range got {
 			got[name] /= sum
@@ -98,12 +99,12 @@ func TestG7_FlowsShareWhileLimitsChangeAndActorsFail(t *testing.T) {
 
 func TestG7_AFlowOfOneIsNotDelayedByAFlowOfThousands(t *testing.T) {
 	waits := func(flow string) (wait time.Duration) {
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			b := newFamily(t, Config{Limits: []limit.Limit{even}}).Bucket("user")
 			ctx, cancel := context.WithCancel(context.Background())
-			var crowd callers
+			var crowd roomtest.Callers
 			for range 3000 {
-				crowd.call(func() error { _, err := b.Acquire(ctx, Request{Flow: "crowd"}); return err })
+				crowd.Call(func() error { _, err := b.Acquire(ctx, Request{Flow: "crowd"}); return err })
 			}
 			synctest.Wait()
 			start := time.Now()
@@ -111,7 +112,7 @@ func TestG7_AFlowOfOneIsNotDelayedByAFlowOfThousands(t *testing.T) {
 			require.NoError(t, err)
 			wait = time.Since(start)
 			cancel()
-			crowd.wg.Wait()
+			crowd.Wait()
 		})
 		return wait
 	}
@@ -176,16 +177,16 @@ func TestG7_FlowsShareOnlyInsideANiceness(t *testing.T) {
 
 func TestASharedCallIsOfTheFlowOfItsFirstCaller(t *testing.T) {
 	served := func(first, second string) (wait time.Duration) {
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			b := newFamily(t, Config{Limits: []limit.Limit{even}}).Bucket("user")
-			var c callers
+			var c roomtest.Callers
 			for range 200 {
-				c.call(func() error { _, err := b.Acquire(context.Background(), Request{Flow: "crowd"}); return err })
+				c.Call(func() error { _, err := b.Acquire(context.Background(), Request{Flow: "crowd"}); return err })
 			}
 			synctest.Wait()
 			start := time.Now()
 			for _, flow := range []string{first, second} {
-				c.call(func() error {
+				c.Call(func() error {
 					_, err := Do(context.Background(), b, Request{Key: "k", Flow: flow}, func(context.Context) (int, error) {
 						wait = time.Since(start)
 						return 0, nil
@@ -194,8 +195,8 @@ func TestASharedCallIsOfTheFlowOfItsFirstCaller(t *testing.T) {
 				})
 				synctest.Wait()
 			}
-			c.wg.Wait()
-			require.Equal(t, map[string]int{"granted": 202}, c.ended())
+			c.Wait()
+			require.Equal(t, map[string]int{"granted": 202}, c.Ended())
 		})
 		return wait
 	}
@@ -219,7 +220,7 @@ func TestReplayHasFlows(t *testing.T) {
 }
 
 func TestBadFlows(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		plain := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
 		aging := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}, Aging: time.Second})
 		for name, tc := range map[string]struct {

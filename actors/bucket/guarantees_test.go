@@ -3,7 +3,6 @@ package bucket
 import (
 	"context"
 	"math/rand/v2"
-	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/penstock-go/penstock/internal/roomtest"
 	"github.com/penstock-go/penstock/limit"
 )
 
@@ -26,9 +26,9 @@ func TestG1_NoWindowAboveTheLimitWithHeadroomAndAgeing(t *testing.T) {
 
 func TestG1_OneSeedGivesOneTrace(t *testing.T) {
 	trace := func() (labels []int) {
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			s := &storm{seed: 7, calls: 100, gap: time.Second, costs: []int{1, 3}}
-			f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}}, deterministic())
+			f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}}, roomtest.Deterministic())
 			s.run(t, f)
 			labels = s.ledger.labels()
 		})
@@ -52,20 +52,20 @@ func TestG2_ARestartNeverRefills(t *testing.T) {
 }
 
 func TestG2_BeingGivenUpNeverRefills(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
 		b := f.Bucket("user")
 		for range 10 {
 			require.True(t, b.TryAcquire(Request{}).Allowed)
 		}
-		var c callers
-		c.call(func() error { _, err := b.Acquire(context.Background(), Request{}); return err })
+		var c roomtest.Callers
+		c.Call(func() error { _, err := b.Acquire(context.Background(), Request{}); return err })
 		synctest.Wait()
 		for range 6 {
 			crash(f, "user")
 		}
-		c.wg.Wait()
-		assert.Equal(t, map[string]int{"given up": 1}, c.ended())
+		c.Wait()
+		assert.Equal(t, map[string]int{"given up": 1}, c.Ended())
 
 		assert.False(t, b.TryAcquire(Request{}).Allowed, "the window is as full as before")
 		start := time.Now()
@@ -84,39 +84,39 @@ func TestG2_PuttingAwayNeverRefills(t *testing.T) {
 }
 
 func TestG3_GivingUpCostsNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
 		b := f.Bucket("user")
 		for range 10 {
 			require.True(t, b.TryAcquire(Request{}).Allowed)
 		}
-		var impatient, patient callers
+		var impatient, patient roomtest.Callers
 		for i := range 100 { // they all come first, and give up at every moment until and at their turn
-			ctx := within(t, time.Duration(i+1)*60*time.Millisecond)
-			impatient.call(func() error { _, err := b.Acquire(ctx, Request{Nice: -10}); return err })
+			ctx := roomtest.Within(t, time.Duration(i+1)*60*time.Millisecond)
+			impatient.Call(func() error { _, err := b.Acquire(ctx, Request{Nice: -10}); return err })
 		}
 		synctest.Wait()
 		start := time.Now()
 		for range 10 {
-			patient.call(func() error { _, err := b.Acquire(context.Background(), Request{}); return err })
+			patient.Call(func() error { _, err := b.Acquire(context.Background(), Request{}); return err })
 		}
-		patient.wg.Wait()
-		assert.Equal(t, 10, patient.ended()["granted"])
+		patient.Wait()
+		assert.Equal(t, 10, patient.Ended()["granted"])
 		assert.Equal(t, 6*time.Second, time.Since(start), "those who gave up have spent nothing")
-		impatient.wg.Wait()
-		assert.Equal(t, 100, impatient.ended()["gave up"])
+		impatient.Wait()
+		assert.Equal(t, 100, impatient.Ended()["gave up"])
 	})
 }
 
 // TestG3_AGrantThatComesTooLateIsGivenBack has the context end and the turn come at the same instant, many times.
 func TestG3_AGrantThatComesTooLateIsGivenBack(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Second}}})
 		b := f.Bucket("user")
 		var l ledger
 		gaveUp := 0
 		for range 200 {
-			_, err := b.Acquire(within(t, time.Second), Request{})
+			_, err := b.Acquire(roomtest.Within(t, time.Second), Request{})
 			if err == nil {
 				l.add(ledgerEntry{at: time.Now(), cost: 1})
 			} else {
@@ -132,8 +132,8 @@ func TestG3_AGrantThatComesTooLateIsGivenBack(t *testing.T) {
 
 // TestG3_AGrantThatCrossesWithGivingUpIsGivenBack has callers give up after they were granted and before they know.
 func TestG3_AGrantThatCrossesWithGivingUpIsGivenBack(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		f := newFamily(t, Config{Limits: []limit.Limit{{Name: "api", Events: 1, Per: time.Hour}}}, deterministic())
+	synctest.Test(t, func(t *testing.T) {
+		f := newFamily(t, Config{Limits: []limit.Limit{{Name: "api", Events: 1, Per: time.Hour}}}, roomtest.Deterministic())
 		gaveUp := 0
 		for range 500 {
 			b := f.Bucket("user")
@@ -141,13 +141,13 @@ func TestG3_AGrantThatCrossesWithGivingUpIsGivenBack(t *testing.T) {
 			require.NoError(t, err)
 			ctx, cancel := context.WithCancel(context.Background())
 			var second Permit
-			var c callers
-			c.call(func() (err error) { second, err = b.Acquire(ctx, Request{}); return err })
+			var c roomtest.Callers
+			c.Call(func() (err error) { second, err = b.Acquire(ctx, Request{}); return err })
 			synctest.Wait()
 			first.Settle(map[string]int{"api": 0}) // gives the second its turn, on this goroutine
 			cancel()
-			c.wg.Wait()
-			if c.ended()["gave up"] == 1 {
+			c.Wait()
+			if c.Ended()["gave up"] == 1 {
 				gaveUp++
 				require.Zero(t, b.Info().Limits[0].Used, "granted to a caller who had given up")
 			}
@@ -158,7 +158,7 @@ func TestG3_AGrantThatCrossesWithGivingUpIsGivenBack(t *testing.T) {
 }
 
 func TestG3_AnAbandonedHeadIsNotCharged(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
 		e, err := f.children.Get("user")
 		require.NoError(t, err)
@@ -194,20 +194,20 @@ func TestG4_EveryoneIsAnswered(t *testing.T) {
 	}
 	cfg := Config{Limits: []limit.Limit{tenIn6s}, Idle: time.Second, MaxWaiting: 20}
 	storms(t, cfg, meddle, nil)
-	storms(t, cfg, meddle, nil, deterministic())
+	storms(t, cfg, meddle, nil, roomtest.Deterministic())
 }
 
 func TestG5_WaitingIsBoundedAndRefusedAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}, MaxWaiting: 100})
 		b := f.Bucket("user")
-		var c callers
+		var c roomtest.Callers
 		start := time.Now()
 		for range 1100 { // ten times what may wait
-			c.call(func() error { _, err := b.Acquire(context.Background(), Request{}); return err })
+			c.Call(func() error { _, err := b.Acquire(context.Background(), Request{}); return err })
 		}
 		synctest.Wait()
-		assert.Equal(t, 990, c.ended()["full"])
+		assert.Equal(t, 990, c.Ended()["full"])
 		assert.Zero(t, time.Since(start), "at once")
 		assert.Equal(t, 100, b.Info().Waiting)
 
@@ -215,8 +215,8 @@ func TestG5_WaitingIsBoundedAndRefusedAtOnce(t *testing.T) {
 		var full *FullError
 		require.ErrorAs(t, err, &full)
 		assert.Equal(t, FullError{Family: "test", ID: "user", Waiting: 100, Limit: "api", RetryAfter: 6 * time.Second}, *full)
-		c.wg.Wait()
-		assert.Equal(t, 110, c.ended()["granted"])
+		c.Wait()
+		assert.Equal(t, 110, c.Ended()["granted"])
 	})
 }
 
@@ -224,19 +224,13 @@ func TestG5_TheHeapStaysFlatUnderOverload(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a longer overload")
 	}
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 10, Per: time.Second}}, MaxWaiting: 100, Idle: time.Second})
-		heap := func() uint64 {
-			runtime.GC()
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			return m.HeapAlloc
-		}
 		overload := func(seconds int) {
 			for range seconds * 10 {
-				var c callers
+				var c roomtest.Callers
 				for range 100 { // ten times what the limit lets through
-					c.call(func() error {
+					c.Call(func() error {
 						ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
 						defer cancel()
 						_, err := f.Bucket("user").Acquire(ctx, Request{})
@@ -244,72 +238,72 @@ func TestG5_TheHeapStaysFlatUnderOverload(t *testing.T) {
 					})
 				}
 				time.Sleep(100 * time.Millisecond)
-				c.wg.Wait()
+				c.Wait()
 			}
 		}
 		overload(5)
-		before := heap()
+		before := roomtest.Heap()
 		overload(30)
-		after := heap()
+		after := roomtest.Heap()
 		assert.Less(t, after, before+before/5+1<<20)
 	})
 }
 
 func TestG7_OrderThroughTheActor(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Second}}})
 		b := f.Bucket("user")
-		var c callers
+		var c roomtest.Callers
 		var l ledger
 		for i, nice := range []int{5, 5, -3, 0, 5, -3, -20, 19} {
-			c.call(func() error {
+			c.Call(func() error {
 				_, err := b.Acquire(context.Background(), Request{Nice: nice})
 				l.add(ledgerEntry{at: time.Now(), label: i})
 				return err
 			})
 			synctest.Wait() // one after the other
 		}
-		c.wg.Wait()
+		c.Wait()
 		assert.Equal(t, []int{0, 6, 2, 5, 3, 1, 4, 7}, l.labels())
 	})
 }
 
 func TestG7_AnUrgentTryIsNotHeldUpByABacklog(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Tornex())
 		b := f.Bucket("user")
-		var c callers
+		var c roomtest.Callers
 		for range 5 {
-			c.call(func() error { _, err := b.Acquire(context.Background(), Request{Nice: 10}); return err })
+			c.Call(func() error { _, err := b.Acquire(context.Background(), Request{Nice: 10}); return err })
 		}
 		synctest.Wait()
 		require.Equal(t, 5, b.Info().Waiting)
 		assert.True(t, b.TryAcquire(Request{Nice: -10}).Allowed)
 		assert.False(t, b.TryAcquire(Request{Nice: 10}).Allowed)
-		c.wg.Wait()
+		c.Wait()
 	})
 }
 
 func TestAPanicIsNotTheCallersWhoWait(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
 		b := f.Bucket("user")
-		var c callers
+		var c roomtest.Callers
 		for range 30 {
-			c.call(func() error { _, err := b.Acquire(context.Background(), Request{}); return err })
+			c.Call(func() error { _, err := b.Acquire(context.Background(), Request{}); return err })
 		}
 		synctest.Wait()
 		crash(f, "user")
 		crash(f, "user")
-		c.wg.Wait()
-		assert.Equal(t, 30, c.ended()["granted"], "they waited through it: %v", c.strange)
+		c.Wait()
+		assert.Equal(t, 30, c.Ended()["granted"], "they waited through it: %v", c.Strange())
 		assert.EqualValues(t, 2, f.sys.Info().Tree.Restarted)
 	})
 }
 
 // TestG4_APanicInTheMiddleOfAGrantIsAnswered leaves the actor as a panic between deciding and granting would.
 func TestG4_APanicInTheMiddleOfAGrantIsAnswered(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
 		e, err := f.children.Get("user")
 		require.NoError(t, err)

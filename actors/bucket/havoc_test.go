@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/penstock-go/penstock/internal/roomtest"
 	"github.com/penstock-go/penstock/limit"
 )
 
@@ -24,8 +25,8 @@ type havoc struct {
 	ids     []string
 	start   time.Time
 	stop    time.Time
-	asked   atomic.Int64 // how many calls were made
-	callers callers      // and how they ended
+	asked   atomic.Int64     // how many calls were made
+	callers roomtest.Callers // and how they ended
 	epochs  []epoch
 
 	mu     sync.Mutex                // guards what follows
@@ -70,7 +71,7 @@ func (h *havoc) run(t *testing.T) {
 	}
 	wg.Go(func() { h.meddle(t) })
 	wg.Wait()
-	h.callers.wg.Wait()
+	h.callers.Wait()
 	time.Sleep(20 * time.Second) // for actors that wait to be restarted, and the word of those who gave up that waits there
 	synctest.Wait()
 }
@@ -94,9 +95,9 @@ func (h *havoc) visit(t *testing.T, rng *rand.Rand, id string) {
 		if rng.IntN(3) == 0 {
 			actual = rng.IntN(r.Cost + 1)
 		}
-		ctx := within(t, millis(rng, 15_000))
+		ctx := roomtest.Within(t, millis(rng, 15_000))
 		h.asked.Add(1)
-		h.callers.call(func() error { return h.acquire(ctx, id, r, actual, work) })
+		h.callers.Call(func() error { return h.acquire(ctx, id, r, actual, work) })
 	}
 }
 
@@ -180,8 +181,8 @@ func (h *havoc) check(t *testing.T) {
 			}
 		}
 	}
-	if n := h.callers.total(); int64(n) != h.asked.Load() || len(h.callers.strange) > 0 {
-		t.Errorf("seed %d, limit %q: %d of %d calls were answered: %v", h.seed, h.name, n, h.asked.Load(), h.callers.strange)
+	if n := h.callers.Total(); int64(n) != h.asked.Load() || len(h.callers.Strange()) > 0 {
+		t.Errorf("seed %d, limit %q: %d of %d calls were answered: %v", h.seed, h.name, n, h.asked.Load(), h.callers.Strange())
 	}
 	nobodyWaits(t, h.seed, h.family)
 }
@@ -211,13 +212,13 @@ func nobodyWaits(t *testing.T, seed uint64, f *Family) {
 func TestG1_G2_Havoc(t *testing.T) {
 	var granted int
 	var restarted, passivated uint64
-	for seed := range seeds() {
+	for seed := range roomtest.Seeds() {
 		for _, name := range []string{"api", ""} {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				h := newHavoc(t, seed, name)
 				h.run(t)
 				h.check(t)
-				granted += h.callers.ended()["granted"]
+				granted += h.callers.Ended()["granted"]
 				restarted += h.family.sys.Info().Tree.Restarted
 				passivated += passivations(h.family)
 			})
@@ -234,7 +235,7 @@ type havocOfCalls struct {
 	rng               *rand.Rand
 	family            *Family
 	limits            [2]limit.Limit
-	staying, leaving  callers
+	staying, leaving  roomtest.Callers
 	asked             int
 	turnedSomeoneAway bool
 }
@@ -257,10 +258,10 @@ func (h *havocOfCalls) run(t *testing.T) {
 		h.meddle(b)
 	}
 	if h.rng.IntN(2) == 0 { // in the middle of what was begun
-		h.turnedSomeoneAway = h.family.Close(within(t, millis(h.rng, 3000))) != nil
+		h.turnedSomeoneAway = h.family.Close(roomtest.Within(t, millis(h.rng, 3000))) != nil
 	}
-	h.staying.wg.Wait()
-	h.leaving.wg.Wait()
+	h.staying.Wait()
+	h.leaving.Wait()
 	time.Sleep(20 * time.Second) // for actors that wait to be restarted
 	synctest.Wait()
 }
@@ -281,10 +282,10 @@ func (h *havocOfCalls) call(t *testing.T, b *Bucket) {
 	}
 	who, ctx := &h.staying, context.Background()
 	if h.rng.IntN(2) == 0 {
-		who, ctx = &h.leaving, within(t, millis(h.rng, 3000))
+		who, ctx = &h.leaving, roomtest.Within(t, millis(h.rng, 3000))
 	}
 	h.asked++
-	who.call(func() error { _, err := Do(ctx, b, r, fn); return err })
+	who.Call(func() error { _, err := Do(ctx, b, r, fn); return err })
 }
 
 // meddle now and then does something to the bucket or its family, or lets it be idle.
@@ -307,22 +308,22 @@ func (h *havocOfCalls) meddle(b *Bucket) {
 }
 
 func (h *havocOfCalls) check(t *testing.T) {
-	if n := h.staying.total() + h.leaving.total(); n != h.asked {
+	if n := h.staying.Total() + h.leaving.Total(); n != h.asked {
 		t.Errorf("seed %d: %d of %d calls were answered", h.seed, n, h.asked)
 	}
-	if len(h.staying.strange)+len(h.leaving.strange) > 0 {
-		t.Errorf("seed %d: %v %v", h.seed, h.staying.strange, h.leaving.strange)
+	if len(h.staying.Strange())+len(h.leaving.Strange()) > 0 {
+		t.Errorf("seed %d: %v %v", h.seed, h.staying.Strange(), h.leaving.Strange())
 	}
 	// Only a Close that turns callers away ends the context of a run that somebody waits for.
-	if n := h.staying.ended()["gave up"]; n > 0 && !h.turnedSomeoneAway {
+	if n := h.staying.Ended()["gave up"]; n > 0 && !h.turnedSomeoneAway {
 		t.Errorf("seed %d: %d who stayed were told that they gave up", h.seed, n)
 	}
 	nobodyWaits(t, h.seed, h.family)
 }
 
 func TestG4_HavocOfCalls(t *testing.T) {
-	for seed := range seeds() {
-		bubble(t, func(t *testing.T) {
+	for seed := range roomtest.Seeds() {
+		synctest.Test(t, func(t *testing.T) {
 			h := newHavocOfCalls(t, seed)
 			h.run(t)
 			h.check(t)

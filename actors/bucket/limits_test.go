@@ -11,30 +11,31 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 	"github.com/penstock-go/penstock/limit"
 )
 
 func TestLimitsChangeAtRunTimeAndKeepHistory(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
 		b := f.Bucket("user")
 		for range 10 {
 			require.True(t, b.TryAcquire(Request{}).Allowed)
 		}
-		var c callers
+		var c roomtest.Callers
 		start := time.Now()
 		for range 5 {
-			c.call(func() error { _, err := b.Acquire(context.Background(), Request{}); return err })
+			c.Call(func() error { _, err := b.Acquire(context.Background(), Request{}); return err })
 		}
-		c.call(func() error { _, err := b.Acquire(context.Background(), Request{Nice: 19, Cost: 10}); return err })
+		c.Call(func() error { _, err := b.Acquire(context.Background(), Request{Nice: 19, Cost: 10}); return err })
 		synctest.Wait()
 		require.NoError(t, f.SetLimits(limit.Limit{Name: "api", Events: 13, Per: 6 * time.Second}))
 		synctest.Wait()
-		assert.Equal(t, map[string]int{"granted": 3}, c.ended(), "room for three more, at once")
+		assert.Equal(t, map[string]int{"granted": 3}, c.Ended(), "room for three more, at once")
 		require.NoError(t, f.SetLimits(limit.Limit{Name: "api", Events: 5, Per: 6 * time.Second}))
-		c.wg.Wait()
-		assert.Equal(t, map[string]int{"granted": 5, "other": 1}, c.ended())
-		assert.ErrorIs(t, c.strange[0], penstock.ErrInvalid, "what can never be granted any more is refused")
+		c.Wait()
+		assert.Equal(t, map[string]int{"granted": 5, roomtest.Other: 1}, c.Ended())
+		assert.ErrorIs(t, c.Strange()[0], penstock.ErrInvalid, "what can never be granted any more is refused")
 		assert.Equal(t, 6*time.Second, time.Since(start))
 
 		err := f.SetLimits(limit.Limit{Events: 0, Per: 0})
@@ -44,16 +45,16 @@ func TestLimitsChangeAtRunTimeAndKeepHistory(t *testing.T) {
 }
 
 func TestG1_CostsFollowTheirLimitsWhenTheseChangePlaces(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		requests := limit.Limit{Name: "requests", Events: 10, Per: time.Minute}
 		tokens := limit.Limit{Name: "tokens", Events: 100, Per: time.Minute}
 		f := newFamily(t, Config{Limits: []limit.Limit{requests, tokens}})
 		b := f.Bucket("user")
 		first, err := b.Acquire(context.Background(), Request{Costs: map[string]int{"tokens": 80}})
 		require.NoError(t, err)
-		var c callers
+		var c roomtest.Callers
 		for range 2 {
-			c.call(func() error {
+			c.Call(func() error {
 				_, err := b.Acquire(context.Background(), Request{Cost: 2, Costs: map[string]int{"tokens": 60}})
 				return err
 			})
@@ -70,16 +71,16 @@ func TestG1_CostsFollowTheirLimitsWhenTheseChangePlaces(t *testing.T) {
 		assert.Equal(t, map[string]int{"requests": 1, "tokens": 80, "images": 0}, used())
 		first.Settle(map[string]int{"tokens": 30})
 		synctest.Wait()
-		assert.Equal(t, map[string]int{"granted": 1}, c.ended())
+		assert.Equal(t, map[string]int{"granted": 1}, c.Ended())
 		assert.Equal(t, map[string]int{"requests": 3, "tokens": 90, "images": 2}, used(), "of a new limit it takes its Cost")
-		c.wg.Wait()
+		c.Wait()
 		assert.Equal(t, map[string]int{"requests": 2, "tokens": 60, "images": 4}, used())
 	})
 }
 
 // TestG2_ALongerWindowCountsWhatWasPutAway lengthens a window to beyond what buckets that were put away can tell of.
 func TestG2_ALongerWindowCountsWhatWasPutAway(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		for _, name := range []string{"api", ""} { // without a name the limit is found by its place
 			f := newFamily(t, Config{Limits: []limit.Limit{{Name: name, Events: 10, Per: 6 * time.Second}}, Idle: 10 * time.Second})
 			var l ledger
@@ -110,7 +111,7 @@ func TestG2_ALongerWindowCountsWhatWasPutAway(t *testing.T) {
 }
 
 func TestSlackKeepsADistance(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Second}}, Slack: 100 * time.Millisecond})
 		b, start := f.Bucket("user"), time.Now()
 		for range 3 {
@@ -128,7 +129,7 @@ func TestSlackKeepsADistance(t *testing.T) {
 }
 
 func TestShadowLetsEverythingPassAndSaysWhatItWouldHaveDone(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}, Shadow: true, MaxWaiting: 1})
 		b, start := f.Bucket("user"), time.Now()
 		for range 10 {
@@ -163,7 +164,7 @@ func TestShadowLetsEverythingPassAndSaysWhatItWouldHaveDone(t *testing.T) {
 }
 
 func TestCalendarLimitsFollowTheWallClock(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 3, Per: time.Minute, Algorithm: limit.Calendar}}})
 		b := f.Bucket("user")
 		time.Sleep(50 * time.Second) // a bubble begins at a full minute
@@ -177,7 +178,7 @@ func TestCalendarLimitsFollowTheWallClock(t *testing.T) {
 }
 
 func TestMoreSlackDoesNotBlockNewBuckets(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{{Name: "api", Events: 100, Per: time.Hour}}})
 		require.NoError(t, f.SetSlack(time.Second))
 		d := f.Bucket("new").TryAcquire(Request{})
@@ -186,7 +187,7 @@ func TestMoreSlackDoesNotBlockNewBuckets(t *testing.T) {
 }
 
 func TestG2_ALongerWindowCountsWhatWasUsedInAFormerLife(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}, Idle: 10 * time.Second})
 		assert.Equal(t, 10, all(f.Bucket("user")))
 		time.Sleep(20 * time.Second)
@@ -200,12 +201,12 @@ func TestG2_ALongerWindowCountsWhatWasUsedInAFormerLife(t *testing.T) {
 func TestAThrottleWithoutEndHoldsAndRefusesNobody(t *testing.T) {
 	for name, until := range map[string]time.Time{"max": time.Unix(1<<40, 0), "9999": time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), "min": {}, "old": time.Unix(math.MinInt32*1000, 0)} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
 				b := f.Bucket("user")
 				b.Throttle(until)
 				d := b.TryAcquire(Request{})
-				_, err := b.Acquire(within(t, time.Minute), Request{})
+				_, err := b.Acquire(roomtest.Within(t, time.Minute), Request{})
 				if until.After(time.Now()) {
 					assert.ErrorIs(t, err, context.DeadlineExceeded)
 					assert.Positive(t, d.RetryAfter)

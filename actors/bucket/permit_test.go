@@ -9,11 +9,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/penstock-go/penstock/internal/roomtest"
 	"github.com/penstock-go/penstock/limit"
 )
 
 func TestSettle(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{
 			{Name: "requests", Events: 100, Per: time.Minute},
 			{Name: "tokens", Events: 1000, Per: time.Minute},
@@ -38,22 +39,22 @@ func TestSettle(t *testing.T) {
 
 		p, err = b.Acquire(context.Background(), Request{Costs: map[string]int{"tokens": 999}})
 		require.NoError(t, err)
-		var c callers
-		c.call(func() error {
+		var c roomtest.Callers
+		c.Call(func() error {
 			_, err := b.Acquire(context.Background(), Request{Costs: map[string]int{"tokens": 500}})
 			return err
 		})
 		synctest.Wait()
 		start = time.Now()
 		p.Settle(map[string]int{"tokens": -7}) // taken as 0
-		c.wg.Wait()
+		c.Wait()
 		assert.Zero(t, time.Since(start), "what was given back goes to who waits, at once")
 		Permit{}.Settle(map[string]int{"tokens": 1})
 	})
 }
 
 func TestG1_SettlingAPermitOfAFormerLifeGivesNothingBack(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}, Idle: 10 * time.Second})
 		b := f.Bucket("user")
 		p, err := b.Acquire(context.Background(), Request{Cost: 5})
@@ -67,7 +68,7 @@ func TestG1_SettlingAPermitOfAFormerLifeGivesNothingBack(t *testing.T) {
 }
 
 func TestG2_ADebtIsUse(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}, Idle: 60 * time.Second})
 		b := f.Bucket("user")
 		p, err := b.Acquire(context.Background(), Request{})
@@ -81,7 +82,7 @@ func TestG2_ADebtIsUse(t *testing.T) {
 }
 
 func TestSettleByTheNameOfTheGrant(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 10, Per: 6 * time.Second}}})
 		p, err := f.Bucket("user").Acquire(context.Background(), Request{Cost: 5})
 		require.NoError(t, err)

@@ -4,13 +4,16 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 	"github.com/penstock-go/penstock/limit"
 )
 
@@ -34,25 +37,26 @@ func TestReplayDoesWhatRealBucketsDo(t *testing.T) {
 		refused  bool
 	}
 	var real, replayed []result
-	bubble(t, func(t *testing.T) {
+	var mu sync.Mutex // guards real while callers run
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, cfg)
-		var c callers
+		var c roomtest.Callers
 		start := time.Now()
 		for _, a := range arrivals {
 			time.Sleep(a.after - time.Since(start))
-			c.call(func() error {
+			c.Call(func() error {
 				_, err := f.Bucket(a.id).Acquire(context.Background(), a.r)
 				r := result{at: a.after, refused: err != nil}
 				if err == nil {
 					r.wait = time.Since(start) - a.after
 				}
-				c.mu.Lock()
+				mu.Lock()
 				real = append(real, r)
-				c.mu.Unlock()
+				mu.Unlock()
 				return nil
 			})
 		}
-		c.wg.Wait()
+		c.Wait()
 	})
 	start := time.Date(2015, 5, 17, 0, 0, 0, 0, time.UTC)
 	replay, err := NewReplay(cfg, func(o Outcome) {

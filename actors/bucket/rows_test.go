@@ -12,12 +12,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 	"github.com/penstock-go/penstock/limit"
 	"github.com/penstock-go/penstock/supervisor"
 )
 
 func TestB1_OneBucketForEachID(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
 		var l ledger
 		var wg sync.WaitGroup
@@ -39,7 +40,7 @@ func TestB1_OneBucketForEachID(t *testing.T) {
 }
 
 func TestB2_CreatedOnDemandUpToABound(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}, MaxBuckets: 3, Idle: time.Second})
 		for _, id := range ids(3) {
 			require.True(t, f.Bucket(id).TryAcquire(Request{}).Allowed)
@@ -56,7 +57,7 @@ func TestB2_CreatedOnDemandUpToABound(t *testing.T) {
 }
 
 func TestB3_Lookup(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
 		_, ok := f.Lookup("user")
 		assert.False(t, ok)
@@ -72,42 +73,42 @@ func TestB3_Lookup(t *testing.T) {
 
 // TestB4_TenUrgentRequestsDoNotWedgeTheBucket is what stops Tornex's buckets for good.
 func TestB4_TenUrgentRequestsDoNotWedgeTheBucket(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		b := newFamily(t, Tornex()).Bucket("user")
 		for range 10 {
 			require.True(t, b.TryAcquire(Request{Nice: -20}).Allowed)
 		}
 		start := time.Now()
-		var c callers
+		var c roomtest.Callers
 		for range 10 {
-			c.call(func() error { _, err := b.Acquire(context.Background(), Request{Nice: 10}); return err })
+			c.Call(func() error { _, err := b.Acquire(context.Background(), Request{Nice: 10}); return err })
 		}
-		c.wg.Wait()
-		assert.Equal(t, map[string]int{"granted": 10}, c.ended())
+		c.Wait()
+		assert.Equal(t, map[string]int{"granted": 10}, c.Ended())
 		assert.Equal(t, 6*time.Second, time.Since(start))
 	})
 }
 
 func TestB5_TenThousandMayWaitByDefault(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 10_000, Per: time.Second}}})
 		b := f.Bucket("user")
 		require.True(t, b.TryAcquire(Request{Cost: 10_000}).Allowed)
-		var c callers
+		var c roomtest.Callers
 		for range 10_000 {
-			c.call(func() error { _, err := b.Acquire(context.Background(), Request{}); return err })
+			c.Call(func() error { _, err := b.Acquire(context.Background(), Request{}); return err })
 		}
 		synctest.Wait()
 		assert.Equal(t, 10_000, b.Info().Waiting)
 		_, err := b.Acquire(context.Background(), Request{})
 		assert.ErrorIs(t, err, penstock.ErrFull)
-		c.wg.Wait()
-		assert.Equal(t, map[string]int{"granted": 10_000}, c.ended())
+		c.Wait()
+		assert.Equal(t, map[string]int{"granted": 10_000}, c.Ended())
 	})
 }
 
 func TestB6_DoWaitsRunsAndReturns(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Second}}})
 		b := f.Bucket("user")
 		start := time.Now()
@@ -132,11 +133,11 @@ func TestB6_DoWaitsRunsAndReturns(t *testing.T) {
 }
 
 func TestB7_ACallerThatGaveUpHasSpentNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Minute}}})
 		b := f.Bucket("user")
 		require.True(t, b.TryAcquire(Request{}).Allowed)
-		_, err := b.Acquire(within(t, time.Second), Request{})
+		_, err := b.Acquire(roomtest.Within(t, time.Second), Request{})
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.ErrorContains(t, err, `bucket "user" of family "test": gave up after waiting 1s`)
 		synctest.Wait()
@@ -151,7 +152,7 @@ func TestB7_ACallerThatGaveUpHasSpentNothing(t *testing.T) {
 }
 
 func TestB9_SupervisedOneForOne(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
 		events := f.sys.Tree().Subscribe(100)
 		defer events.Close()
@@ -174,7 +175,7 @@ func TestB9_SupervisedOneForOne(t *testing.T) {
 }
 
 func TestB10_PutAwayWhenIdleNeverWhileAnythingCounts(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 1, Per: time.Minute}}, Idle: time.Second})
 		b := f.Bucket("user")
 		require.True(t, b.TryAcquire(Request{}).Allowed)
@@ -185,26 +186,26 @@ func TestB10_PutAwayWhenIdleNeverWhileAnythingCounts(t *testing.T) {
 		assert.True(t, b.TryAcquire(Request{}).Allowed, "the handle stays good")
 		assert.Equal(t, 1, f.Len())
 
-		var c callers
-		c.call(func() error { _, err := b.Acquire(context.Background(), Request{}); return err })
+		var c roomtest.Callers
+		c.Call(func() error { _, err := b.Acquire(context.Background(), Request{}); return err })
 		time.Sleep(59 * time.Second)
 		assert.Equal(t, 1, f.Len(), "somebody waits")
-		c.wg.Wait()
-		assert.Equal(t, 1, c.ended()["granted"])
+		c.Wait()
+		assert.Equal(t, 1, c.Ended()["granted"])
 	})
 }
 
 // TestB10_NothingIsLostBetweenUseAndPassivation uses buckets at the very moments at which they are put away.
 func TestB10_NothingIsLostBetweenUseAndPassivation(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		const per = 10 * time.Millisecond
 		f := newFamily(t, Config{Limits: []limit.Limit{{Events: 1, Per: per}}, Idle: per})
 		ledgers := make([]ledger, 20)
-		var c callers
+		var c roomtest.Callers
 		for i, id := range ids(len(ledgers)) {
 			b := f.Bucket(id)
 			for k := range 3 {
-				c.call(func() error {
+				c.Call(func() error {
 					for j := range 50 {
 						time.Sleep(time.Duration(j%7+k)*per/2 + 2500*time.Microsecond)
 						if _, err := b.Acquire(context.Background(), Request{}); err != nil {
@@ -216,8 +217,8 @@ func TestB10_NothingIsLostBetweenUseAndPassivation(t *testing.T) {
 				})
 			}
 		}
-		c.wg.Wait()
-		assert.Equal(t, map[string]int{"granted": 3 * len(ledgers)}, c.ended())
+		c.Wait()
+		assert.Equal(t, map[string]int{"granted": 3 * len(ledgers)}, c.Ended())
 		for i := range ledgers {
 			assert.Equal(t, 150, ledgers[i].sum())
 			assert.Equal(t, 1, ledgers[i].worst(per))
@@ -227,7 +228,7 @@ func TestB10_NothingIsLostBetweenUseAndPassivation(t *testing.T) {
 }
 
 func TestB11_ThrottleOfABucket(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}, Idle: time.Second})
 		b, start := f.Bucket("user"), time.Now()
 		b.Throttle(start.Add(time.Minute))
@@ -247,7 +248,7 @@ func TestB11_ThrottleOfABucket(t *testing.T) {
 }
 
 func TestB11_ThrottleOfTheFamily(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		f := newFamily(t, Config{Limits: []limit.Limit{tenIn6s}})
 		start := time.Now()
 		present := f.Bucket("present")

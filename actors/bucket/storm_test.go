@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 // storm is random demand at one bucket: callers of all urgencies that come, wait, give up and pass at once, with
@@ -19,7 +20,7 @@ type storm struct {
 	gap     time.Duration                   // the longest between two calls
 	costs   []int
 	ledger  ledger
-	callers callers
+	callers roomtest.Callers
 }
 
 func (s *storm) run(t *testing.T, f *Family) {
@@ -37,7 +38,7 @@ func (s *storm) run(t *testing.T, f *Family) {
 			if rng.IntN(4) == 0 {
 				patience = time.Duration(rng.IntN(10_000)) * time.Millisecond
 			}
-			s.callers.call(func() error {
+			s.callers.Call(func() error {
 				ctx, cancel := context.WithTimeout(context.Background(), patience)
 				defer cancel()
 				_, err := b.Acquire(ctx, r)
@@ -52,14 +53,14 @@ func (s *storm) run(t *testing.T, f *Family) {
 		}
 		time.Sleep(time.Duration(rng.Int64N(int64(s.gap))))
 	}
-	s.callers.wg.Wait()
+	s.callers.Wait()
 	synctest.Wait() // for the word of those who gave up
 }
 
 // storms runs storms of many seeds, each in a bubble, and checks what must hold for every one of them.
 func storms(t *testing.T, cfg Config, meddle func(*rand.Rand, *Family), check func(t *testing.T, s *storm, f *Family), opts ...penstock.Option) {
-	for seed := range seeds() {
-		bubble(t, func(t *testing.T) {
+	for seed := range roomtest.Seeds() {
+		synctest.Test(t, func(t *testing.T) {
 			s := &storm{seed: seed, calls: 150, meddle: meddle, gap: 400 * time.Millisecond, costs: []int{1, 1, 1, 2, 5}}
 			if cfg.Idle > 0 {
 				s.gap = 6 * time.Second // let it be idle now and then
@@ -70,8 +71,8 @@ func storms(t *testing.T, cfg Config, meddle func(*rand.Rand, *Family), check fu
 			if worst := s.ledger.worst(per); worst > cfg.Limits[0].Events {
 				t.Errorf("seed %d: a window of %v holds %d", seed, per, worst)
 			}
-			if len(s.callers.strange) > 0 {
-				t.Errorf("seed %d: %v", seed, s.callers.strange)
+			if len(s.callers.Strange()) > 0 {
+				t.Errorf("seed %d: %v", seed, s.callers.Strange())
 			}
 			if n := f.Info().Waiting; n != 0 {
 				t.Errorf("seed %d: %d still wait", seed, n)

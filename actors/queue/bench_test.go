@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 func BenchmarkRunFreeCounter(b *testing.B) {
@@ -33,7 +35,7 @@ func BenchmarkAskDone(b *testing.B) {
 }
 
 func BenchmarkRunSharedCounter(b *testing.B) {
-	sys := newSystem(b)
+	sys := roomtest.System(b)
 	require.NoError(b, AddCounter(sys, "db", Counter{Limit: 10}))
 	q := addQueue(b, sys, "test", Config{Regulators: []Regulator{NamedCounter("db", 1)}})
 	b.ReportAllocs()

@@ -13,14 +13,14 @@ import (
 // fairness has flows compete, each with so many callers that come again at once, and returns each one's share of the turns.
 func fairness(t *testing.T, weights map[string]int, callersOf map[string]int, flow func(name string) string) map[string]float64 {
 	shares := make(map[string]float64)
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: []Regulator{Counter{Limit: 2}}, Weights: weights})
-		var c callers
+		c := newCallers()
 		var l ledger
 		end := time.Now().Add(10 * time.Second)
 		for name, n := range callersOf {
 			for range n {
-				c.call(func() error {
+				c.Call(func() error {
 					for time.Now().Before(end) {
 						err := q.Run(context.Background(), Request{Flow: flow(name)}, func(context.Context) error {
 							if time.Now().Before(end) { // what is drained after it is nobody's share
@@ -37,8 +37,8 @@ func fairness(t *testing.T, weights map[string]int, callersOf map[string]int, fl
 				})
 			}
 		}
-		c.wg.Wait()
-		require.Empty(t, c.strange)
+		c.Wait()
+		require.Empty(t, c.Strange())
 		for _, name := range l.labels {
 			shares[name] += 1 / float64(len(l.labels))
 		}
@@ -63,19 +63,19 @@ func TestG7_FlowsShareByWeight(t *testing.T) {
 }
 
 func TestG7_AFlowOfOneIsNotDelayedByAFlowOfThousands(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: []Regulator{Rate{PerSecond: 100}}})
-		var crowd, one callers
+		crowd, one := newCallers(), newCallers()
 		ctx, cancel := context.WithCancel(context.Background())
 		for range 9_000 {
-			crowd.call(func() error { return q.Run(ctx, Request{Flow: "crowd"}, nothing) })
+			crowd.Call(func() error { return q.Run(ctx, Request{Flow: "crowd"}, nothing) })
 		}
 		synctest.Wait()
 		start := time.Now()
-		one.call(func() error { return q.Run(context.Background(), Request{Flow: "one"}, nothing) })
-		one.wg.Wait()
+		one.Call(func() error { return q.Run(context.Background(), Request{Flow: "one"}, nothing) })
+		one.Wait()
 		assert.LessOrEqual(t, time.Since(start), 20*time.Millisecond)
 		cancel()
-		crowd.wg.Wait()
+		crowd.Wait()
 	})
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/actors/sampler"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 // serviceConfigs are testdata/load/service.yaml as Go has it.
@@ -48,8 +50,8 @@ func serviceConfigs() map[string]Config {
 const serviceFile = "testdata/load/service.yaml"
 
 func TestLoadSaysWhatGoSays(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		require.NoError(t, LoadFile(sys, serviceFile))
 		for name, literal := range serviceConfigs() {
 			q, ok := Get(sys, name)
@@ -95,8 +97,8 @@ func TestLoadReadsModifiers(t *testing.T) {
 }
 
 func TestLoadIsServedByWhatItSetUp(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		require.NoError(t, Load(sys, strings.NewReader("queues: {two: {regulators: [counter: 2], max_size: none}}\ndefault: two")))
 		q, err := Select(sys, "whatever")
 		require.NoError(t, err)
@@ -111,7 +113,7 @@ func TestLoadIsServedByWhatItSetUp(t *testing.T) {
 }
 
 func TestLoadOfAFileThatCannotBeRead(t *testing.T) {
-	sys := newSystem(t)
+	sys := roomtest.System(t)
 	assert.ErrorIs(t, LoadFile(sys, filepath.Join(t.TempDir(), "none.yaml")), os.ErrNotExist)
 	assert.ErrorIs(t, Load(sys, nil), penstock.ErrInvalid)
 	assert.ErrorIs(t, Load(nil, strings.NewReader("queues:")), penstock.ErrInvalid)
@@ -124,12 +126,12 @@ func TestLoadOfAFileThatCannotBeRead(t *testing.T) {
 func TestLoadFileNamesTheFile(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "service.yaml")
 	require.NoError(t, os.WriteFile(name, []byte("queue:"), 0o600))
-	err := LoadFile(newSystem(t), name)
+	err := LoadFile(roomtest.System(t), name)
 	assert.ErrorContains(t, err, name+": penstock: invalid configuration:\nline 1, column 1: queue: ")
 }
 
 func TestLoadOnAClosedSystem(t *testing.T) {
-	fresh, used := newSystem(t), newSystem(t)
+	fresh, used := roomtest.System(t), roomtest.System(t)
 	require.NoError(t, Load(used, strings.NewReader("queues: {a: {}}")))
 	for _, sys := range []*penstock.System{fresh, used} {
 		require.NoError(t, sys.Close(t.Context()))
@@ -139,7 +141,7 @@ func TestLoadOnAClosedSystem(t *testing.T) {
 
 // TestLoadSaysHowFarItCame has somebody else take a name at the last moment.
 func TestLoadSaysHowFarItCame(t *testing.T) {
-	sys := newSystem(t)
+	sys := roomtest.System(t)
 	m, err := roomOf(sys)
 	require.NoError(t, err)
 	var wrong faults
@@ -179,7 +181,7 @@ func TestLoadIsBounded(t *testing.T) {
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		err := Load(newSystem(t), strings.NewReader(text))
+		err := Load(roomtest.System(t), strings.NewReader(text))
 		runtime.ReadMemStats(&after)
 		require.ErrorIs(t, err, penstock.ErrInvalid, name)
 		assert.Less(t, len(err.Error()), 64<<10, name)
@@ -196,7 +198,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	sys, err := penstock.New()
 	require.NoError(f, err)
-	f.Cleanup(func() { _ = sys.Close(endedCtx()) })
+	f.Cleanup(func() { _ = sys.Close(roomtest.EndedContext()) })
 	m, err := roomOf(sys)
 	require.NoError(f, err)
 	addQueue(f, sys, "api", Config{Regulators: []Regulator{Rate{PerSecond: 1}, Counter{Limit: 1}}, Order: Adaptive})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/actors/sampler"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 // load loads a file that is good.
@@ -28,8 +29,8 @@ func get(t testing.TB, sys *penstock.System, name string) *Queue {
 }
 
 func TestLoadAgainChangesWhatRunsAddsAndLeavesTheRest(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		load(t, sys, `
 samplers: {gc: {source: gc}}
 group_rates: {r: 10}
@@ -69,14 +70,14 @@ default: api`)
 
 // TestLoadAgainServesOn has jobs run and requests wait meanwhile.
 func TestLoadAgainServesOn(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		load(t, sys, "queues: {q: {regulators: [counter: 1]}}")
 		q := get(t, sys, "q")
 		first := ask(t, q, Request{})
-		var c callers
+		c := newCallers()
 		for range 5 {
-			c.call(func() error {
+			c.Call(func() error {
 				return q.Run(t.Context(), Request{}, func(context.Context) error { time.Sleep(time.Second); return nil })
 			})
 		}
@@ -86,16 +87,16 @@ func TestLoadAgainServesOn(t *testing.T) {
 		assert.Equal(t, 3, q.Info().Running)
 		assert.Equal(t, 3, q.Info().Waiting)
 		load(t, sys, "queues: {q: {regulators: [counter: 3], action: reject}}")
-		c.wg.Wait()
-		assert.Equal(t, map[string]int{"granted": 2, "rejected": 3}, c.ended())
+		c.Wait()
+		assert.Equal(t, map[string]int{"granted": 2, "rejected": 3}, c.Ended())
 		first.Done()
 		assert.Zero(t, q.Info().Regulators[0].Used)
 	})
 }
 
 func TestLoadAgainOfTheSameLeavesAllAlone(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		require.NoError(t, LoadFile(sys, serviceFile))
 		before := make(map[string]*rules)
 		for name := range serviceConfigs() {
@@ -109,8 +110,8 @@ func TestLoadAgainOfTheSameLeavesAllAlone(t *testing.T) {
 }
 
 func TestLoadAgainRefusesWhatCannotChangeAndChangesNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		const file = `samplers: {gc: {source: gc}}
 counters: {c: 5}
 group_rates: {r: 1}
@@ -171,8 +172,8 @@ func lineOf(err error) string {
 
 // TestLoadOverWhatCodeAdded keeps what no file says: producers, behaviours, state.
 func TestLoadOverWhatCodeAdded(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		addQueue(t, sys, "produced", Config{Regulators: []Regulator{Rate{PerSecond: 1}}, Producer: Produce(nothing)})
 		addQueue(t, sys, "behaves", Config{Behavior: func() Behavior[Ticket] { return NewLine[Ticket](LineConfig{Order: LIFO}) }})
 		addQueue(t, sys, "plain", Config{})
@@ -199,8 +200,8 @@ func TestLoadOverWhatCodeAdded(t *testing.T) {
 
 // TestLoadAgainLeavesAnAdaptiveLimitWhereItHasCome: to set one begins it anew.
 func TestLoadAgainLeavesAnAdaptiveLimitWhereItHasCome(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		const file = "queues: {q: {regulators: [adaptive: {initial: 10, max: 50}]}}"
 		load(t, sys, file)
 		q := get(t, sys, "q")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/actors/sampler"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 const (
@@ -121,7 +122,7 @@ var badFiles = []struct{ text, want string }{
 }
 
 func TestLoadNamesEachLineThatIsWrong(t *testing.T) {
-	sys := newSystem(t)
+	sys := roomtest.System(t)
 	for _, c := range badFiles {
 		err := Load(sys, strings.NewReader(c.text))
 		require.ErrorIs(t, err, penstock.ErrInvalid, c.text)
@@ -141,7 +142,7 @@ func TestLoadNamesEachLineThatIsWrong(t *testing.T) {
 
 // TestLoadTellsAllAtOnce has a fault in each section.
 func TestLoadTellsAllAtOnce(t *testing.T) {
-	sys := newSystem(t)
+	sys := roomtest.System(t)
 	err := Load(sys, strings.NewReader(`samplers:
   cpu: {source: cpu, intervall: 1s}
   good: {source: cpu}
@@ -193,15 +194,15 @@ func TestLoadTakesOfASamplerWhatAddTakes(t *testing.T) {
 		{"thresholds: [" + numbers(maxThresholds) + "]", sampler.Config{Thresholds: make([]float64, 1)}},
 		{"thresholds: [" + numbers(maxThresholds+1) + "]", sampler.Config{Thresholds: make([]float64, maxThresholds+1)}},
 	} {
-		one, two := newSystem(t), newSystem(t)
+		one, two := roomtest.System(t), roomtest.System(t)
 		c.cfg.Source = sampler.GC()
 		_, err := sampler.Add(one, "x", c.cfg)
 		loaded := Load(two, strings.NewReader("samplers: {x: {source: gc, "+c.text+"}}"))
 		assert.Equal(t, err == nil, loaded == nil, "%s: %v, %v", c.text, err, loaded)
 	}
 	for _, name := range []string{strings.Repeat("n", maxSampler), strings.Repeat("n", maxSampler+1)} {
-		_, err := sampler.Add(newSystem(t), name, sampler.Config{Source: sampler.GC()})
-		loaded := Load(newSystem(t), strings.NewReader("samplers: {"+name+": {source: gc}}"))
+		_, err := sampler.Add(roomtest.System(t), name, sampler.Config{Source: sampler.GC()})
+		loaded := Load(roomtest.System(t), strings.NewReader("samplers: {"+name+": {source: gc}}"))
 		assert.Equal(t, err == nil, loaded == nil, "%v, %v", err, loaded)
 	}
 }

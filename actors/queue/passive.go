@@ -20,8 +20,7 @@ type Passive[T any] struct {
 	room  *passiveRoom
 	name  string
 	cfg   PassiveConfig[T]
-	entry *passiveEntry
-	wake  passiveWake
+	seat  *passiveSeat
 	spare sync.Pool // of *taker[T]
 
 	mu      sync.Mutex
@@ -131,8 +130,7 @@ func AddPassive[T any](sys *penstock.System, name string, cfg PassiveConfig[T]) 
 }
 
 func addPassive[T any](room *passiveRoom, name string, cfg PassiveConfig[T]) (*Passive[T], error) {
-	family := room.family.Load()
-	if _, taken := family.Lookup(name); taken { // before a Behavior is made in vain
+	if _, taken := room.Lookup(name); taken { // before a Behavior is made in vain
 		return nil, fmt.Errorf("%w: passive queue %q", penstock.ErrExists, name)
 	}
 	keep, err := cfg.behavior()
@@ -141,9 +139,8 @@ func addPassive[T any](room *passiveRoom, name string, cfg PassiveConfig[T]) (*P
 	}
 	p := &Passive[T]{room: room, name: name, cfg: cfg, drained: make(chan struct{})}
 	p.state = passiveState[T]{keep: keep, in: meter{from: room.clock.Now()}, out: meter{from: room.clock.Now()}, next: limit.Never, tells: cfg.Dropped != nil}
-	p.wake.queue = p
 	p.spare.New = func() any { return &taker[T]{reply: make(chan struct{}, 1)} }
-	if _, err := family.Add(name, func(e *passiveEntry) { e.Value.queue, p.entry = p, e }); err != nil {
+	if err := room.Add(name, func(s *passiveSeat) passiveQueue { p.seat = s; return p }); err != nil {
 		return nil, fmt.Errorf("passive queue %q: %w", name, errors.Join(err, keep.Close()))
 	}
 	return p, nil
@@ -163,23 +160,19 @@ func (c PassiveConfig[T]) behavior() (keep Behavior[T], err error) {
 
 // GetPassive finds a passive queue by its name; false if there is none, or its items are of another type.
 func GetPassive[T any](sys *penstock.System, name string) (*Passive[T], bool) {
-	e, ok := passiveLookup(sys, name)
+	s, ok := passiveRoomIn(sys).Lookup(name)
 	if !ok {
 		return nil, false
 	}
-	p, ok := e.Value.queue.(*Passive[T])
+	p, ok := s.Member().(*Passive[T])
 	return p, ok
 }
 
 // DeletePassive ends a passive queue and reports whether there was one. Who waits in it is told that it was deleted, which
 // is an [penstock.ErrClosed], and what is left goes to Dropped. The name is free at once.
 func DeletePassive(sys *penstock.System, name string) bool {
-	e, ok := passiveLookup(sys, name)
-	if !ok {
-		return false
-	}
-	e.Value.queue.end(fmt.Errorf("passive queue %q: deleted: %w", name, penstock.ErrClosed)) // first: who removes it, ends it too
-	return passiveRoomIn(sys).family.Load().Remove(e)
+	s, ok := passiveRoomIn(sys).Lookup(name)
+	return ok && s.Remove(fmt.Errorf("deleted: %w", penstock.ErrClosed))
 }
 
 // Name is the queue's name.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -15,9 +14,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 	"github.com/penstock-go/penstock/supervisor"
 )
 
@@ -66,7 +65,7 @@ func TestG4_ARestartLosesNoItemAndNoTaker(t *testing.T) {
 			require.NoError(t, p.state.put(time.Now(), i, &Request{}, 1, 0))
 		}
 		p.mu.Unlock()
-		p.room.family.Load().Send(p.entry, &p.wake)
+		p.seat.Wake()
 		assert.Equal(t, taken{values: []int{0, 1, 2}}, <-first)
 		assert.Equal(t, taken{values: []int{3, 4}}, <-second)
 		synctest.Wait()
@@ -103,7 +102,7 @@ func TestG4_BeingGivenUpAnswersTakersAndKeepsItems(t *testing.T) {
 		f.timedOut.Store(0)
 		for range 6 {
 			f.timedOut.Store(0)
-			p.room.family.Load().Send(p.entry, &passiveWake{p})
+			p.seat.Wake()
 			time.Sleep(time.Second)
 		}
 		var gaveUp *supervisor.GaveUpError
@@ -123,7 +122,7 @@ func TestG4_BeingGivenUpAnswersTakersAndKeepsItems(t *testing.T) {
 func TestAPanicOfABehaviorReachesItsCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFaulty()
-		sys := passiveSystem(t)
+		sys := roomtest.System(t)
 		p, err := AddPassive(sys, "test", PassiveConfig[int]{Behavior: f.behavior})
 		require.NoError(t, err)
 		mustEnqueue(t, p, 1)
@@ -204,7 +203,7 @@ func TestG4_NothingIsLostInAStorm(t *testing.T) {
 
 func TestG4_CloseLetsTakersTakeWhatIsThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sys := passiveSystem(t)
+		sys := roomtest.System(t)
 		p, err := AddPassive(sys, "test", PassiveConfig[int]{})
 		require.NoError(t, err)
 		mustEnqueue(t, p, 1, 2, 3)
@@ -231,7 +230,7 @@ func TestG4_CloseLetsTakersTakeWhatIsThere(t *testing.T) {
 
 func TestG4_CloseTellsOfWhatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sys := passiveSystem(t)
+		sys := roomtest.System(t)
 		var left []int
 		p, err := AddPassive(sys, "test", PassiveConfig[int]{Dropped: func(x Item[int], err error) {
 			assert.ErrorIs(t, err, penstock.ErrClosed)
@@ -239,7 +238,7 @@ func TestG4_CloseTellsOfWhatIsLeft(t *testing.T) {
 		}})
 		require.NoError(t, err)
 		mustEnqueue(t, p, 1, 2, 3)
-		err = sys.Close(ctxWithin(t, time.Second))
+		err = sys.Close(roomtest.Within(t, time.Second))
 		assert.ErrorContains(t, err, `passive queue "test": 3 items were left`)
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Equal(t, []int{1, 2, 3}, left)
@@ -248,20 +247,20 @@ func TestG4_CloseTellsOfWhatIsLeft(t *testing.T) {
 
 func TestG4_CloseDoesNotWaitForADroppedForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sys := passiveSystem(t)
+		sys := roomtest.System(t)
 		hold := make(chan struct{})
 		defer close(hold)
 		p, err := AddPassive(sys, "test", PassiveConfig[int]{Dropped: func(Item[int], error) { <-hold }})
 		require.NoError(t, err)
 		mustEnqueue(t, p, 1)
-		assert.ErrorContains(t, sys.Close(ctxWithin(t, time.Second)), "Dropped is still at work")
+		assert.ErrorContains(t, sys.Close(roomtest.Within(t, time.Second)), "Dropped is still at work")
 	})
 }
 
 func TestG6_CloseLeavesNothingOfPassiveQueues(t *testing.T) { // a goroutine or timer left behind fails the bubble
 	for _, patience := range []time.Duration{0, time.Second, time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
-			sys := passiveSystem(t)
+			sys := roomtest.System(t)
 			var wg sync.WaitGroup
 			var entered, ended atomic.Int64
 			for q := range 5 {
@@ -285,7 +284,7 @@ func TestG6_CloseLeavesNothingOfPassiveQueues(t *testing.T) { // a goroutine or 
 			}
 			synctest.Wait()
 			for range 3 { // several times at once
-				wg.Go(func() { _ = sys.Close(ctxWithin(t, patience)) })
+				wg.Go(func() { _ = sys.Close(roomtest.Within(t, patience)) })
 			}
 			wg.Wait()
 			assert.EqualValues(t, 100, entered.Load())
@@ -302,12 +301,6 @@ func TestG5_ThePassiveHeapStaysFlatUnderOverload(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		p := newPassive(t, PassiveConfig[[]byte]{MaxSize: 100, MaxTime: time.Second})
-		heap := func() uint64 {
-			runtime.GC()
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			return m.HeapAlloc
-		}
 		overload := func(rounds int) {
 			for range rounds {
 				for range 1000 { // ten times what it holds
@@ -318,46 +311,29 @@ func TestG5_ThePassiveHeapStaysFlatUnderOverload(t *testing.T) {
 			}
 		}
 		overload(50)
-		before := heap()
+		before := roomtest.Heap()
 		overload(300)
-		assert.Less(t, heap(), before+before/5+1<<20)
+		assert.Less(t, roomtest.Heap(), before+before/5+1<<20)
 	})
 }
 
 func TestPassiveMetrics(t *testing.T) {
-	reader := metric.NewManualReader()
-	sys := passiveSystem(t, penstock.WithName("sys"), penstock.WithMeterProvider(metric.NewMeterProvider(metric.WithReader(reader))))
-	p, err := AddPassive(sys, "jobs", PassiveConfig[int]{MaxSize: 3})
-	require.NoError(t, err)
-	mustEnqueue(t, p, 1, 2, 3)
-	require.Error(t, p.Enqueue(context.Background(), 4))
-	_, err = p.Dequeue(context.Background(), 1)
-	require.NoError(t, err)
-
-	var data metricdata.ResourceMetrics
-	require.NoError(t, reader.Collect(context.Background(), &data))
-	got := make(map[string]int64)
-	for _, scope := range data.ScopeMetrics {
-		for _, m := range scope.Metrics {
-			switch points := m.Data.(type) {
-			case metricdata.Sum[int64]:
-				for _, point := range points.DataPoints {
-					outcome, _ := point.Attributes.Value("penstock.outcome")
-					got[m.Name+"/"+outcome.AsString()] = point.Value
-				}
-			case metricdata.Gauge[int64]:
-				for _, point := range points.DataPoints {
-					queue, _ := point.Attributes.Value("penstock.queue")
-					got[m.Name+"/"+queue.AsString()] = point.Value
-				}
-			}
-		}
-	}
-	assert.Equal(t, map[string]int64{
-		"penstock.queue.passive.items/entered": 3, "penstock.queue.passive.items/taken": 1,
-		"penstock.queue.passive.items/dropped": 0, "penstock.queue.passive.items/refused": 1,
-		"penstock.queue.passive.held/jobs": 2, "penstock.queue.passive.takers/jobs": 0,
-	}, got)
+	synctest.Test(t, func(t *testing.T) {
+		reader := metric.NewManualReader()
+		sys := roomtest.System(t, penstock.WithName("sys"), penstock.WithMeterProvider(metric.NewMeterProvider(metric.WithReader(reader))))
+		p, err := AddPassive(sys, "jobs", PassiveConfig[int]{MaxSize: 3})
+		require.NoError(t, err)
+		mustEnqueue(t, p, 1, 2, 3)
+		require.Error(t, p.Enqueue(context.Background(), 4))
+		_, err = p.Dequeue(context.Background(), 1)
+		require.NoError(t, err)
+		time.Sleep(2 * time.Second)
+		assert.Equal(t, map[string]float64{
+			"penstock.queue.passive.items jobs entered": 3, "penstock.queue.passive.items jobs taken": 1,
+			"penstock.queue.passive.items jobs dropped": 0, "penstock.queue.passive.items jobs refused": 1,
+			"penstock.queue.passive.held jobs": 2, "penstock.queue.passive.takers jobs": 0, "penstock.queue.passive.oldest jobs": 2,
+		}, roomtest.Series(t, reader, "penstock.queue", "penstock.outcome"))
+	})
 }
 
 // A Close whose context never ends waits for those who take, and not for ever.

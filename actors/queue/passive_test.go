@@ -14,37 +14,15 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
-
-// passiveSystem starts a system, and closes it at the end of the test if the test has not.
-func passiveSystem(t testing.TB, opts ...penstock.Option) *penstock.System {
-	t.Helper()
-	sys, err := penstock.New(opts...)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = sys.Close(endedCtx()) })
-	return sys
-}
 
 // newPassive starts a system with one passive queue.
 func newPassive[T any](t testing.TB, cfg PassiveConfig[T]) *Passive[T] {
 	t.Helper()
-	p, err := AddPassive(passiveSystem(t), "test", cfg)
+	p, err := AddPassive(roomtest.System(t), "test", cfg)
 	require.NoError(t, err)
 	return p
-}
-
-// endedCtx is a context that has ended.
-func endedCtx() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
-}
-
-// ctxWithin is a context that ends after d. Its timer ends with the test.
-func ctxWithin(t testing.TB, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 func mustEnqueue[T any](t testing.TB, p *Passive[T], items ...T) {
@@ -185,7 +163,7 @@ func TestQ15_ABoundIsToldAtOnce(t *testing.T) {
 		require.NoError(t, err)
 
 		for range 2 {
-			goDequeue(ctxWithin(t, time.Second), p, 1)
+			goDequeue(roomtest.Within(t, time.Second), p, 1)
 		}
 		synctest.Wait()
 		_, err = p.Dequeue(context.Background(), 1)
@@ -311,7 +289,7 @@ func TestADroppedThatPanicsIsContained(t *testing.T) {
 
 func TestQ1_PassiveQueuesAreAddedFoundAndDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sys := passiveSystem(t)
+		sys := roomtest.System(t)
 		_, ok := GetPassive[int](sys, "a")
 		assert.False(t, ok, "before there is any")
 		assert.False(t, DeletePassive(sys, "a"))
@@ -355,7 +333,7 @@ func TestQ1_PassiveQueuesAreAddedFoundAndDeleted(t *testing.T) {
 }
 
 func TestPassiveConfigurationNamesEveryBadField(t *testing.T) {
-	sys := passiveSystem(t)
+	sys := roomtest.System(t)
 	_, err := AddPassive(sys, "", PassiveConfig[int]{
 		MaxSize: -1, MaxTime: -1, MaxTakers: -2, Weights: map[string]int{"x": 0}, Line: LineConfig{Order: 9, Target: time.Second},
 	})
@@ -378,8 +356,8 @@ func TestPassiveConfigurationNamesEveryBadField(t *testing.T) {
 	_, err = p.Dequeue(context.Background(), 0)
 	assert.ErrorIs(t, err, penstock.ErrInvalid)
 	assert.ErrorIs(t, p.EnqueueRequest(context.Background(), 1, Request{Nice: 20}), penstock.ErrInvalid)
-	assert.ErrorIs(t, p.Enqueue(endedCtx(), 1), context.Canceled)
-	_, err = p.Dequeue(endedCtx(), 1)
+	assert.ErrorIs(t, p.Enqueue(roomtest.EndedContext(), 1), context.Canceled)
+	_, err = p.Dequeue(roomtest.EndedContext(), 1)
 	assert.ErrorIs(t, err, context.Canceled)
 	assert.Zero(t, p.Len())
 }
@@ -400,7 +378,7 @@ func TestQ19_InfoTellsWhatAPassiveQueueHasBeenThrough(t *testing.T) {
 			Name: "test", Items: 15, OldestWait: 1500 * time.Millisecond, Entered: 20, Taken: 5,
 			Behavior: LineInfo{Order: FIFO, Flows: 1},
 		}, info)
-		sys := passiveSystem(t)
+		sys := roomtest.System(t)
 		for _, name := range []string{"b", "a"} {
 			_, err := AddPassive(sys, name, PassiveConfig[string]{})
 			require.NoError(t, err)

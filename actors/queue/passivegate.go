@@ -44,7 +44,7 @@ func (p *Passive[T]) put(item T, r *Request) (wake bool, gone []*Item[T], err er
 		s.refused++
 		return false, gone, p.fault(err)
 	}
-	return p.calls(now, elapsed), gone, nil
+	return p.state.calls(now, elapsed, p.cfg.MaxTime), gone, nil
 }
 
 // take takes items out if there are any and nobody waits for them; else w is the caller's place in line. There are items
@@ -62,7 +62,7 @@ func (p *Passive[T]) take(n int) (items []Item[T], w *taker[T], wake bool, gone 
 	if s.takers.n == 0 {
 		if s.take(now, n, &items); items != nil {
 			p.settle()
-			return items, nil, p.calls(now, elapsed), gone, nil
+			return items, nil, p.state.calls(now, elapsed, p.cfg.MaxTime), gone, nil
 		}
 	}
 	switch {
@@ -76,7 +76,7 @@ func (p *Passive[T]) take(n int) (items []Item[T], w *taker[T], wake bool, gone 
 	w = p.spare.Get().(*taker[T])
 	w.n = n
 	s.takers.push(w)
-	return nil, w, p.calls(now, elapsed), gone, nil
+	return nil, w, p.state.calls(now, elapsed, p.cfg.MaxTime), gone, nil
 }
 
 // leave takes a caller that gave up out of line, and reports whether it was still there.
@@ -115,7 +115,7 @@ func (p *Passive[T]) restore(items []Item[T]) (wake bool, lost []*Item[T], err e
 	now := p.room.clock.At(elapsed)
 	lost, err = p.state.restore(now, items)
 	p.settle()
-	return !p.state.over && p.calls(now, elapsed), lost, err
+	return !p.state.over && p.state.calls(now, elapsed, p.cfg.MaxTime), lost, err
 }
 
 // advance is the actor's look: it drops what has waited too long, serves those who wait, and says when to look again.
@@ -125,7 +125,7 @@ func (p *Passive[T]) advance() (again time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := &p.state
-	s.woken, s.next = false, limit.Never
+	s.next = limit.Never
 	if s.over {
 		return limit.Never
 	}
@@ -162,19 +162,13 @@ func (p *Passive[T]) shut(reason error) {
 func (p *Passive[T]) abandoned(reason error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.state.woken, p.state.next = false, limit.Never
+	p.state.next = limit.Never
 	p.state.dismiss(p.fault(reason))
-}
-
-// asleep notes that a wake did not reach the actor.
-func (p *Passive[T]) asleep() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.state.woken = false
 }
 
 // end ends the queue, tells those who wait, and returns how many items were left. Those go to Dropped.
 func (p *Passive[T]) end(reason error) (left int) {
+	reason = p.fault(reason)
 	gone, err := p.close(reason)
 	p.after(false, gone, reason)
 	if err != nil {
@@ -214,16 +208,6 @@ func (p *Passive[T]) settle() {
 	}
 }
 
-// calls reports whether the actor is to be woken, and notes that it is. The mutex is held.
-func (p *Passive[T]) calls(now time.Time, elapsed time.Duration) bool {
-	s := &p.state
-	if s.woken || !s.calls(now, elapsed, p.cfg.MaxTime) {
-		return false
-	}
-	s.woken = true
-	return true
-}
-
 // unlock is deferred: it unlocks the mutex, and makes an error of a panic.
 func (p *Passive[T]) unlock(err *error) {
 	if reason := recover(); reason != nil {
@@ -235,7 +219,7 @@ func (p *Passive[T]) unlock(err *error) {
 // after does what is not to be done under the mutex. because is why what is gone is gone; nil: nobody took it in time.
 func (p *Passive[T]) after(wake bool, gone []*Item[T], because error) {
 	if wake {
-		p.room.family.Load().Send(p.entry, &p.wake)
+		p.seat.Wake()
 	}
 	if len(gone) > 0 {
 		p.dispose(gone, because)

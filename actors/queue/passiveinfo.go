@@ -51,8 +51,8 @@ func (p *Passive[T]) done() <-chan struct{} { return p.drained }
 // PassiveInfos tells of the system's passive queues, by name.
 func PassiveInfos(sys *penstock.System) []PassiveInfo {
 	var infos []PassiveInfo
-	if room := passiveRoomIn(sys); room != nil {
-		room.each(func(_ string, q passiveQueue) { infos = append(infos, q.info()) })
+	for _, q := range passiveRoomIn(sys).All() {
+		infos = append(infos, q.info())
 	}
 	slices.SortFunc(infos, func(a, b PassiveInfo) int { return cmp.Compare(a.Name, b.Name) })
 	return infos

@@ -31,7 +31,7 @@ func newPassiveMetrics(sys *penstock.System, r *passiveRoom) (*passiveMetrics, e
 	errs[3] = err
 	system := attribute.String("penstock.system", sys.Name())
 	m.registration, errs[4] = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		r.each(func(name string, q passiveQueue) {
+		for name, q := range r.All() {
 			info, queue := q.info(), attribute.String("penstock.queue", name)
 			with := func(outcome string) metric.ObserveOption {
 				return metric.WithAttributes(system, queue, attribute.String("penstock.outcome", outcome))
@@ -44,7 +44,7 @@ func newPassiveMetrics(sys *penstock.System, r *passiveRoom) (*passiveMetrics, e
 			o.ObserveInt64(held, int64(info.Items), plain)
 			o.ObserveInt64(takers, int64(info.Takers), plain)
 			o.ObserveFloat64(oldest, info.OldestWait.Seconds(), plain)
-		})
+		}
 		return nil
 	}, items, held, takers, oldest)
 	return m, errors.Join(errs[:]...)

@@ -18,7 +18,6 @@ type passiveState[T any] struct {
 	tells   bool          // there is a Dropped
 	refusal error         // why nothing is let in any more; nil while it is
 	over    bool          // it ended: keep is closed
-	woken   bool          // a wake is on its way to the actor
 	next    time.Duration // when the actor will look by itself, after the room's epoch; limit.Never: not
 
 	entered, taken, dropped, refused uint64

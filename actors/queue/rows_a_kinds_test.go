@@ -12,11 +12,12 @@ import (
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/actors/sampler"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 func TestQ18_ALinkedQueueLivesAsLongAsItsContext(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		ctx, cancel := context.WithCancel(context.Background())
 		q, err := AddLinked(ctx, sys, "linked", Config{Regulators: one()})
 		require.NoError(t, err)
@@ -25,11 +26,11 @@ func TestQ18_ALinkedQueueLivesAsLongAsItsContext(t *testing.T) {
 		_, err = AddLinked(ctx, sys, "bad", Config{MaxSize: -5})
 		assert.ErrorIs(t, err, penstock.ErrInvalid)
 		job := ask(t, q, Request{})
-		var c callers
-		waits(&c, q, 3)
+		c := newCallers()
+		waits(c, q, 3)
 		cancel()
 		synctest.Wait()
-		assert.Equal(t, map[string]int{"closed": 3}, c.ended())
+		assert.Equal(t, map[string]int{"closed": 3}, c.Ended())
 		_, ok := Get(sys, "linked")
 		assert.False(t, ok)
 		job.Done()
@@ -43,8 +44,8 @@ func TestQ18_ALinkedQueueLivesAsLongAsItsContext(t *testing.T) {
 
 // TestQ18_TheContextOfADeletedQueueDoesNotEndItsSuccessor: only its own.
 func TestQ18_TheContextOfADeletedQueueDoesNotEndItsSuccessor(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		ctx, cancel := context.WithCancel(context.Background())
 		_, err := AddLinked(ctx, sys, "name", Config{})
 		require.NoError(t, err)
@@ -65,16 +66,16 @@ func TestQ18_TheContextOfADeletedQueueDoesNotEndItsSuccessor(t *testing.T) {
 }
 
 func TestQ19_InfoTellsOfAQueueAndWhyItWaits(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: []Regulator{Rate{PerSecond: 100}, Counter{Limit: 4, Increment: 2}}, MaxSize: 3, MaxTime: time.Minute, Order: LIFO})
 		jobs := []*Job{ask(t, q, Request{})}
 		time.Sleep(10 * time.Millisecond)
 		jobs = append(jobs, ask(t, q, Request{}))
 		time.Sleep(10 * time.Millisecond)
-		var c callers
-		waits(&c, q, 2)
+		c := newCallers()
+		waits(c, q, 2)
 		tick(time.Second)
-		waits(&c, q, 2)
+		waits(c, q, 2)
 		info := q.Info()
 		assert.Equal(t, "test", info.Name)
 		assert.Equal(t, LIFO, info.Order)
@@ -95,7 +96,7 @@ func TestQ19_InfoTellsOfAQueueAndWhyItWaits(t *testing.T) {
 		for _, j := range jobs {
 			j.Done()
 		}
-		c.wg.Wait()
+		c.Wait()
 		synctest.Wait()
 		info = q.Info()
 		assert.Empty(t, info.HeldBy)
@@ -107,38 +108,38 @@ func TestQ19_InfoTellsOfAQueueAndWhyItWaits(t *testing.T) {
 
 // TestQ19_HeldByIsTheRegulatorThatHoldsBackNow has the other one hold back too, for a moment at the beginning.
 func TestQ19_HeldByIsTheRegulatorThatHoldsBackNow(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: []Regulator{Rate{PerSecond: 100}, Counter{Limit: 1}}})
 		job := ask(t, q, Request{})
-		var c callers
-		waits(&c, q, 1)
+		c := newCallers()
+		waits(c, q, 1)
 		tick(time.Minute)
 		assert.Equal(t, "counter", q.Info().HeldBy, "the rate has had room for a minute")
 		job.Done()
-		c.wg.Wait()
+		c.Wait()
 	})
 }
 
 func TestQ19_RatesInAndOut(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: []Regulator{Rate{PerSecond: 50}}})
-		var c callers
+		c := newCallers()
 		for range 1000 {
-			c.call(func() error { return q.Run(within(t, time.Minute), Request{}, nothing) })
+			c.Call(func() error { return q.Run(roomtest.Within(t, time.Minute), Request{}, nothing) })
 			time.Sleep(10 * time.Millisecond)
 		}
 		info := q.Info()
 		assert.InDelta(t, 100, info.RateIn, 5)
 		assert.InDelta(t, 50, info.RateOut, 2)
-		c.wg.Wait()
+		c.Wait()
 		tick(time.Minute)
 		assert.InDelta(t, 0, q.Info().RateIn, 1)
 	})
 }
 
 func TestQ19_TheSystemTellsOfEverything(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		require.NoError(t, AddGroupRate(sys, "db", Rate{PerSecond: 10}))
 		require.NoError(t, AddCounter(sys, "slots", Counter{Limit: 3}))
 		shared := []Regulator{GroupRate("db"), NamedCounter("slots", 2)}
@@ -166,8 +167,8 @@ func TestQ19_TheSystemTellsOfEverything(t *testing.T) {
 }
 
 func TestQ20_AnUnknownQueueIsTheDefaultOne(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		known := addQueue(t, sys, "known", Config{})
 		_, err := Select(sys, "unknown")
 		assert.ErrorIs(t, err, penstock.ErrInvalid, "it is opt-in")
@@ -197,8 +198,8 @@ func TestQ24_StandardRegulatorsGiveWayByTenPercentALevel(t *testing.T) {
 	ten := []Modifier{{Sampler: "cpu", Local: 10}, {Sampler: "memory", Local: 10}}
 	assert.Equal(t, Rate{PerSecond: 50, Modifiers: ten}, StandardRate(50))
 	assert.Equal(t, Counter{Limit: 20, Modifiers: ten}, StandardCounter(20))
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		var load [2]atomic.Int64
 		for i, name := range []string{"cpu", "memory"} {
 			_, err := sampler.Add(sys, name, sampler.Config{Thresholds: []float64{1, 2, 3, 4, 5, 6, 7, 8}, Hysteresis: sampler.NoHysteresis,
@@ -226,8 +227,8 @@ func TestQ24_StandardRegulatorsGiveWayByTenPercentALevel(t *testing.T) {
 }
 
 func TestQ25_ChangesSurviveARestart(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		require.NoError(t, AddCounter(sys, "slots", Counter{Limit: 50}))
 		require.NoError(t, AddGroupRate(sys, "rate", Rate{PerSecond: 1000}))
 		q := addQueue(t, sys, "q", Config{Regulators: []Regulator{Counter{Limit: 1}, NamedCounter("slots", 1), GroupRate("rate")}, Default: true})
@@ -241,13 +242,13 @@ func TestQ25_ChangesSurviveARestart(t *testing.T) {
 		jobs := []*Job{ask(t, q, Request{})}
 		time.Sleep(time.Second)
 		jobs = append(jobs, ask(t, q, Request{}))
-		var c callers
-		waits(&c, q, 3)
+		c := newCallers()
+		waits(c, q, 3)
 		for range 3 {
 			crash(q)
 			tick(time.Minute)
 		}
-		assert.Zero(t, c.total(), "who waits goes on waiting, and nothing was refilled")
+		assert.Zero(t, c.Total(), "who waits goes on waiting, and nothing was refilled")
 		assert.Equal(t, before, q.Config())
 		info, err := SystemInfoOf(sys)
 		require.NoError(t, err)
@@ -256,13 +257,13 @@ func TestQ25_ChangesSurviveARestart(t *testing.T) {
 		assert.Equal(t, 2, info.Counters[0].Used)
 		assert.Equal(t, 3, info.Queues[0].Waiting)
 		assert.Equal(t, "q", info.Default)
-		waits(&c, q, 1)
-		assert.Equal(t, map[string]int{"full": 1}, c.ended())
+		waits(c, q, 1)
+		assert.Equal(t, map[string]int{"full": 1}, c.Ended())
 		for _, j := range jobs {
 			j.Done()
 		}
-		c.wg.Wait()
-		assert.Equal(t, map[string]int{"full": 1, "granted": 3}, c.ended())
+		c.Wait()
+		assert.Equal(t, map[string]int{"full": 1, "granted": 3}, c.Ended())
 		synctest.Wait()
 		assert.Zero(t, used(q, 0))
 		assert.Zero(t, used(q, 1))

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 // order adds n requests one after the other behind a job that runs, and returns in which order they are let go.
@@ -20,20 +21,20 @@ func order(t *testing.T, cfg Config, n int) []string {
 	q := newQueue(t, cfg)
 	job := ask(t, q, Request{})
 	var l ledger
-	var c callers
+	c := newCallers()
 	for i := range n {
-		c.call(func() error {
+		c.Call(func() error {
 			return q.Run(context.Background(), Request{}, func(context.Context) error { l.add(fmt.Sprint(i)); return nil })
 		})
 		synctest.Wait()
 	}
 	job.Done()
-	c.wg.Wait()
+	c.Wait()
 	return l.labels
 }
 
 func TestQ9_TheOrderIsTheQueues(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		assert.Equal(t, []string{"0", "1", "2", "3", "4"}, order(t, Config{}, 5))
 		assert.Equal(t, []string{"4", "3", "2", "1", "0"}, order(t, Config{Order: LIFO}, 5))
 		assert.Equal(t, []string{"0", "1", "2", "3", "4"}, order(t, Config{Order: Adaptive}, 5))
@@ -42,12 +43,12 @@ func TestQ9_TheOrderIsTheQueues(t *testing.T) {
 
 // TestQ9_AdaptiveTurnsUnderOverload asks twice as fast as jobs are done, and then slower.
 func TestQ9_AdaptiveTurnsUnderOverload(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: one(), Order: Adaptive, Target: 50 * time.Millisecond, TargetInterval: 400 * time.Millisecond})
-		var c callers
+		c := newCallers()
 		var l ledger
 		for i := range 200 {
-			c.call(func() error {
+			c.Call(func() error {
 				return q.Run(context.Background(), Request{}, func(context.Context) error {
 					l.add(fmt.Sprintf("%03d", i))
 					time.Sleep(100 * time.Millisecond)
@@ -56,33 +57,33 @@ func TestQ9_AdaptiveTurnsUnderOverload(t *testing.T) {
 			})
 			time.Sleep(50 * time.Millisecond)
 		}
-		c.wg.Wait()
-		ends := c.ended()
-		assert.Equal(t, 200, ends["granted"]+ends["overloaded"], "%v %v", ends, c.strange)
+		c.Wait()
+		ends := c.Ended()
+		assert.Equal(t, 200, ends["granted"]+ends["overloaded"], "%v %v", ends, c.Strange())
 		assert.InDelta(t, 100, ends["granted"], 10, "as many as there is room for")
 		assert.True(t, slices.IsSorted(l.labels[:3]), "the oldest first while it was healthy")
 		assert.False(t, slices.IsSorted(l.labels), "the newest first later")
 		l.labels = nil
 		for i := range 20 {
-			c.call(func() error {
+			c.Call(func() error {
 				return q.Run(context.Background(), Request{}, func(context.Context) error { l.add(fmt.Sprintf("%03d", i)); return nil })
 			})
 			time.Sleep(200 * time.Millisecond)
 		}
-		c.wg.Wait()
+		c.Wait()
 		assert.Len(t, l.labels, 20)
 		assert.True(t, slices.IsSorted(l.labels), "healthy again")
 	})
 }
 
 func TestQ10_MaxTimeIsExact(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		for _, cfg := range []Config{{}, {Order: LIFO}, {CheckInterval: time.Hour}} {
 			cfg.Regulators, cfg.MaxTime = []Regulator{Counter{Limit: 0}}, 1234567*time.Microsecond
 			q := newQueue(t, cfg)
-			var c callers
+			c := newCallers()
 			for i := range 5 {
-				c.call(func() error {
+				c.Call(func() error {
 					time.Sleep(time.Duration(i) * 7 * time.Millisecond)
 					start := time.Now()
 					_, err := q.Ask(context.Background(), Request{Nice: -i})
@@ -96,8 +97,8 @@ func TestQ10_MaxTimeIsExact(t *testing.T) {
 					return err
 				})
 			}
-			c.wg.Wait()
-			assert.Equal(t, map[string]int{"timed_out": 5}, c.ended())
+			c.Wait()
+			assert.Equal(t, map[string]int{"timed_out": 5}, c.Ended())
 			assert.EqualValues(t, 5, q.Info().Refused[TimedOut])
 			assert.Zero(t, q.Info().Waiting)
 		}
@@ -105,15 +106,15 @@ func TestQ10_MaxTimeIsExact(t *testing.T) {
 }
 
 func TestQ10_WhoIsLetGoInTimeIsNotTimedOut(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: one(), MaxTime: time.Second})
 		job := ask(t, q, Request{})
-		var c callers
-		waits(&c, q, 1)
+		c := newCallers()
+		waits(c, q, 1)
 		time.Sleep(time.Second - 1)
 		job.Done()
-		c.wg.Wait()
-		assert.Equal(t, map[string]int{"granted": 1}, c.ended())
+		c.Wait()
+		assert.Equal(t, map[string]int{"granted": 1}, c.Ended())
 		long := ask(t, q, Request{})
 		time.Sleep(time.Hour) // jobs may take as long as they like
 		long.Done()
@@ -122,12 +123,12 @@ func TestQ10_WhoIsLetGoInTimeIsNotTimedOut(t *testing.T) {
 }
 
 func TestQ11_MaxSizeRefusesAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: one(), MaxSize: 10})
 		job := ask(t, q, Request{})
-		var c callers
-		waits(&c, q, 100)
-		assert.Equal(t, map[string]int{"full": 90}, c.ended())
+		c := newCallers()
+		waits(c, q, 100)
+		assert.Equal(t, map[string]int{"full": 90}, c.Ended())
 		assert.Equal(t, 10, q.Info().Waiting)
 		start := time.Now()
 		_, err := q.Ask(context.Background(), Request{Nice: -20})
@@ -138,19 +139,19 @@ func TestQ11_MaxSizeRefusesAtOnce(t *testing.T) {
 		assert.Equal(t, Full, refused.Reason)
 		assert.Equal(t, 10, refused.Waiting)
 		job.Done()
-		c.wg.Wait()
-		assert.Equal(t, map[string]int{"full": 90, "granted": 10}, c.ended())
+		c.Wait()
+		assert.Equal(t, map[string]int{"full": 90, "granted": 10}, c.Ended())
 		assert.Equal(t, 10_000, newQueue(t, Config{}).Config().MaxSize)
 	})
 }
 
 // TestQ11_WhoGivesUpMakesRoom at once, without the actor's help.
 func TestQ11_WhoGivesUpMakesRoom(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: one(), MaxSize: 1})
 		job := ask(t, q, Request{})
 		for range 100 {
-			_, err := q.Ask(within(t, time.Second), Request{})
+			_, err := q.Ask(roomtest.Within(t, time.Second), Request{})
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 			synctest.Wait()
 		}
@@ -160,48 +161,48 @@ func TestQ11_WhoGivesUpMakesRoom(t *testing.T) {
 }
 
 func TestQ12_CheckIntervalSpacesRoundsInWhichSeveralGo(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: []Regulator{Rate{PerSecond: 100}}, CheckInterval: 100 * time.Millisecond})
 		var l ledger
-		var c callers
+		c := newCallers()
 		for range 300 {
-			c.call(func() error {
+			c.Call(func() error {
 				return q.Run(context.Background(), Request{}, func(context.Context) error { l.add(""); return nil })
 			})
 		}
 		start := time.Now()
-		c.wg.Wait()
+		c.Wait()
 		assert.InDelta(t, 3, time.Since(start).Seconds(), 0.15, "the rate is kept up")
 		assert.LessOrEqual(t, l.worst(time.Second), 100)
-		rounds := slices.CompactFunc(slices.SortedFunc(slices.Values(l.times), time.Time.Compare), time.Time.Equal)
+		rounds := slices.CompactFunc(slices.Clone(l.turns), func(a, b roomtest.Turn) bool { return a.At.Equal(b.At) })
 		for i := 1; i < len(rounds); i++ {
-			assert.GreaterOrEqual(t, rounds[i].Sub(rounds[i-1]), 100*time.Millisecond)
+			assert.GreaterOrEqual(t, rounds[i].At.Sub(rounds[i-1].At), 100*time.Millisecond)
 		}
 	})
 }
 
 func TestQ12_CheckIntervalHoldsForCountersToo(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: []Regulator{Counter{Limit: 2}}, CheckInterval: time.Second})
-		job := func(c *callers) {
-			c.call(func() error { return q.Run(context.Background(), Request{}, lasting(time.Millisecond)) })
+		job := func(c *roomtest.Callers) {
+			c.Call(func() error { return q.Run(context.Background(), Request{}, lasting(time.Millisecond)) })
 		}
-		var c callers
-		job(&c)
-		c.wg.Wait()
+		c := newCallers()
+		job(c)
+		c.Wait()
 		start := time.Now()
 		for range 5 {
-			job(&c)
+			job(c)
 		}
 		synctest.Wait()
 		assert.Equal(t, 5, q.Info().Waiting, "nobody passes between rounds, room or not")
-		c.wg.Wait()
+		c.Wait()
 		assert.Equal(t, 3*time.Second, time.Since(start), "two in each round")
 	})
 }
 
 func TestQ13_ApproveAndReject(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: []Regulator{Counter{Limit: 0}}, Action: Approve})
 		for range 100 {
 			require.NoError(t, q.Run(context.Background(), Request{}, nothing))
@@ -214,24 +215,24 @@ func TestQ13_ApproveAndReject(t *testing.T) {
 		require.NoError(t, q.SetAction(Regulate))
 		passed.Done()
 		assert.Zero(t, used(q, 0), "it took nothing and gives nothing back")
-		var c callers
-		waits(&c, q, 5)
-		assert.Zero(t, c.total())
+		c := newCallers()
+		waits(c, q, 5)
+		assert.Zero(t, c.Total())
 		require.NoError(t, q.SetAction(Reject))
-		c.wg.Wait()
-		assert.Equal(t, map[string]int{"rejected": 5}, c.ended(), "who waits already is refused too")
+		c.Wait()
+		assert.Equal(t, map[string]int{"rejected": 5}, c.Ended(), "who waits already is refused too")
 		require.NoError(t, q.SetAction(Regulate))
-		waits(&c, q, 5)
+		waits(c, q, 5)
 		require.NoError(t, q.SetAction(Approve))
-		c.wg.Wait()
-		assert.Equal(t, map[string]int{"rejected": 5, "granted": 5}, c.ended(), "and let go")
+		c.Wait()
+		assert.Equal(t, map[string]int{"rejected": 5, "granted": 5}, c.Ended(), "and let go")
 		assert.Zero(t, used(q, 0))
 	})
 }
 
 // TestQ13_JobsOfOneActionEndUnderAnother: what was taken comes back, and nothing that was not.
 func TestQ13_JobsOfOneActionEndUnderAnother(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: []Regulator{Counter{Limit: 2}}})
 		regulated := ask(t, q, Request{})
 		require.NoError(t, q.SetAction(Approve))

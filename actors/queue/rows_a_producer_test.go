@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 // tick lets d of virtual time pass, and what happens meanwhile come to rest.
@@ -23,7 +24,7 @@ func tick(d time.Duration) {
 }
 
 func TestQ14_AStatelessProducerMakesJobsAsFastAsTheRegulatorsAllow(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		var l ledger
 		q := newQueue(t, Config{
 			Regulators: []Regulator{Rate{PerSecond: 10}},
@@ -50,9 +51,9 @@ func TestQ14_AStatelessProducerMakesJobsAsFastAsTheRegulatorsAllow(t *testing.T)
 }
 
 func TestQ14_JobsOfAProducerRunAtOnceUpToTheCounter(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		var running, most, done atomic.Int64
-		sys := newSystem(t)
+		sys := roomtest.System(t)
 		addQueue(t, sys, "q", Config{Regulators: []Regulator{Counter{Limit: 4}}, Producer: Produce(func(context.Context) error {
 			most.Store(max(most.Load(), running.Add(1)))
 			time.Sleep(time.Second)
@@ -69,7 +70,7 @@ func TestQ14_JobsOfAProducerRunAtOnceUpToTheCounter(t *testing.T) {
 }
 
 func TestQ14_AStatefulProducerEndsWhenItIsExhausted(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		var l ledger
 		q := newQueue(t, Config{
 			Regulators: []Regulator{Rate{PerSecond: 10}, Counter{Limit: 3}},
@@ -92,7 +93,7 @@ func TestQ14_AStatefulProducerEndsWhenItIsExhausted(t *testing.T) {
 }
 
 func TestQ14_AProducerThatFailsIsTriedAgainWithItsState(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		var l ledger
 		calls := 0
 		q := newQueue(t, Config{
@@ -113,7 +114,7 @@ func TestQ14_AProducerThatFailsIsTriedAgainWithItsState(t *testing.T) {
 		start := time.Now()
 		tick(9500 * time.Millisecond)
 		assert.Equal(t, []string{"0", "1", "2"}, l.labels)
-		assert.Equal(t, 3*time.Second, l.times[0].Sub(start), "a second after each failure")
+		assert.Equal(t, 3*time.Second, l.turns[0].At.Sub(start), "a second after each failure")
 		info := q.Info()
 		assert.EqualValues(t, 3, info.Producer.Failed)
 		assert.LessOrEqual(t, info.Regulators[0].Used, 1)
@@ -121,8 +122,8 @@ func TestQ14_AProducerThatFailsIsTriedAgainWithItsState(t *testing.T) {
 }
 
 func TestQ14_ProducersStopWithTheQueue(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		require.NoError(t, AddCounter(sys, "slots", Counter{Limit: 3}))
 		var begun, over atomic.Int64
 		cfg := Config{Regulators: []Regulator{NamedCounter("slots", 1)}, Producer: Produce(func(context.Context) error {
@@ -148,7 +149,7 @@ func TestQ14_ProducersStopWithTheQueue(t *testing.T) {
 }
 
 func TestQ14_AProducerGoesOnAfterItsActorFailed(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		var l ledger
 		q := newQueue(t, Config{Regulators: []Regulator{Rate{PerSecond: 1}}, Producer: ProduceFrom(0,
 			func(_ context.Context, n int) (func(context.Context) error, int, error) {
@@ -162,8 +163,8 @@ func TestQ14_AProducerGoesOnAfterItsActorFailed(t *testing.T) {
 }
 
 func TestQ14_BadProducers(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		_, err := Add(newSystem(t), "x", Config{Producer: Produce(nothing), Action: Approve})
+	synctest.Test(t, func(t *testing.T) {
+		_, err := Add(roomtest.System(t), "x", Config{Producer: Produce(nothing), Action: Approve})
 		assert.ErrorIs(t, err, penstock.ErrInvalid)
 		assert.ErrorContains(t, err, "Regulators")
 		assert.ErrorContains(t, err, "Action")
@@ -187,7 +188,7 @@ func roundRobin(n int) Stateful {
 }
 
 func TestQ16_StateIsUpdatedAtEachGrantAndToldToTheJob(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: one(), Stateful: roundRobin(3)})
 		for i := range 7 {
 			j := ask(t, q, Request{})
@@ -209,13 +210,13 @@ func TestQ16_StateIsUpdatedAtEachGrantAndToldToTheJob(t *testing.T) {
 		j := ask(t, q, Request{})
 		assert.Equal(t, "server-2", j.Info(), "what failed changed nothing")
 		j.Done()
-		_, err = q.Query(endedCtx(), nil)
+		_, err = q.Query(roomtest.EndedContext(), nil)
 		assert.ErrorIs(t, err, context.Canceled)
 	})
 }
 
 func TestQ16_AStateThatPanicsCostsNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: []Regulator{Counter{Limit: 1}, Rate{PerSecond: 0.001}}, Stateful: NewStateful("fine", func(s string, r Request) (string, any) {
 			if r.Nice == 1 {
 				panic("boom")
@@ -242,16 +243,16 @@ func TestQ16_AStateThatPanicsCostsNothing(t *testing.T) {
 }
 
 func TestQ16_EachQueueHasItsOwnStateAndEachGrantIsCounted(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		count := NewStateful(0, func(n int, _ Request) (int, any) { return n + 1, n }, func(n int, _ any) (int, any, error) { return n, n, nil })
 		a := addQueue(t, sys, "a", Config{Regulators: []Regulator{Counter{Limit: 3}}, Stateful: count})
 		b := addQueue(t, sys, "b", Config{Stateful: count})
-		var c callers
+		c := newCallers()
 		var mu sync.Mutex
 		seen := make(map[int]int)
 		for range 100 {
-			c.call(func() error {
+			c.Call(func() error {
 				return a.RunJob(context.Background(), Request{}, func(_ context.Context, j *Job) error {
 					mu.Lock()
 					seen[j.Info().(int)]++
@@ -261,7 +262,7 @@ func TestQ16_EachQueueHasItsOwnStateAndEachGrantIsCounted(t *testing.T) {
 				})
 			})
 		}
-		c.wg.Wait()
+		c.Wait()
 		assert.Len(t, seen, 100)
 		crash(a)
 		synctest.Wait()

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 // one is a queue's only regulator: one job at a time.
@@ -23,9 +24,9 @@ func one() []Regulator { return []Regulator{Counter{Limit: 1}} }
 func used(q *Queue, i int) int { return q.Info().Regulators[i].Used }
 
 // waits starts n requests and lets them come to wait. Those that are let go are done at once.
-func waits(c *callers, q *Queue, n int) {
+func waits(c *roomtest.Callers, q *Queue, n int) {
 	for range n {
-		c.call(func() error { return q.Run(context.Background(), Request{}, nothing) })
+		c.Call(func() error { return q.Run(context.Background(), Request{}, nothing) })
 	}
 	synctest.Wait()
 }
@@ -36,8 +37,8 @@ func lasting(d time.Duration) func(context.Context) error {
 }
 
 func TestQ1_QueuesAreAddedByNameAndDeletedOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		q := addQueue(t, sys, "api", Config{Regulators: one()})
 		_, err := Add(sys, "api", Config{})
 		assert.ErrorIs(t, err, penstock.ErrExists)
@@ -59,25 +60,25 @@ func TestQ1_QueuesAreAddedByNameAndDeletedOnce(t *testing.T) {
 }
 
 func TestQ1_DeleteRejectsWhatWaitsAndLetsJobsEnd(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		require.NoError(t, AddCounter(sys, "slots", Counter{Limit: 2}))
 		q := addQueue(t, sys, "gone", Config{Regulators: []Regulator{NamedCounter("slots", 1), Counter{Limit: 5}}})
 		other := addQueue(t, sys, "other", Config{Regulators: []Regulator{NamedCounter("slots", 1)}})
 		jobs := []*Job{ask(t, q, Request{}), ask(t, q, Request{})}
-		var mine, others callers
-		waits(&mine, q, 7)
-		waits(&others, other, 3)
+		mine, others := newCallers(), newCallers()
+		waits(mine, q, 7)
+		waits(others, other, 3)
 		assert.Equal(t, 7, q.Info().Waiting)
 		require.True(t, Delete(sys, "gone"))
-		mine.wg.Wait()
-		assert.Equal(t, map[string]int{"closed": 7}, mine.ended())
-		assert.Zero(t, others.total(), "the jobs that run hold the counter still")
+		mine.Wait()
+		assert.Equal(t, map[string]int{"closed": 7}, mine.Ended())
+		assert.Zero(t, others.Total(), "the jobs that run hold the counter still")
 		for _, j := range jobs {
 			j.Done()
 		}
-		others.wg.Wait()
-		assert.Equal(t, map[string]int{"granted": 3}, others.ended())
+		others.Wait()
+		assert.Equal(t, map[string]int{"granted": 3}, others.Ended())
 		synctest.Wait()
 		assert.Zero(t, used(other, 0))
 		assert.Equal(t, 1, other.Info().Regulators[0].Queues)
@@ -85,21 +86,21 @@ func TestQ1_DeleteRejectsWhatWaitsAndLetsJobsEnd(t *testing.T) {
 }
 
 func TestQ1_MaxSizeAndMaxTimeChangeAtRunTime(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: one(), MaxSize: 3})
 		job := ask(t, q, Request{})
-		var c callers
-		waits(&c, q, 4)
-		assert.Equal(t, map[string]int{"full": 1}, c.ended())
+		c := newCallers()
+		waits(c, q, 4)
+		assert.Equal(t, map[string]int{"full": 1}, c.Ended())
 		require.NoError(t, q.SetMaxSize(5))
-		waits(&c, q, 3)
-		assert.Equal(t, map[string]int{"full": 2}, c.ended())
+		waits(c, q, 3)
+		assert.Equal(t, map[string]int{"full": 2}, c.Ended())
 		require.NoError(t, q.SetMaxSize(1))
 		synctest.Wait()
 		assert.Equal(t, 5, q.Info().Waiting, "who waits already stays")
 		require.NoError(t, q.SetMaxSize(NoWaiting))
-		waits(&c, q, 1)
-		assert.Equal(t, map[string]int{"full": 3}, c.ended())
+		waits(c, q, 1)
+		assert.Equal(t, map[string]int{"full": 3}, c.Ended())
 
 		time.Sleep(2 * time.Second)
 		require.NoError(t, q.SetMaxTime(3*time.Second))
@@ -108,14 +109,14 @@ func TestQ1_MaxSizeAndMaxTimeChangeAtRunTime(t *testing.T) {
 		assert.Equal(t, 5, q.Info().Waiting)
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
-		assert.Equal(t, map[string]int{"full": 3, "timed_out": 5}, c.ended(), "those who waited already included")
+		assert.Equal(t, map[string]int{"full": 3, "timed_out": 5}, c.Ended(), "those who waited already included")
 		require.NoError(t, q.SetMaxSize(10))
 		require.NoError(t, q.SetMaxTime(0))
-		waits(&c, q, 1)
+		waits(c, q, 1)
 		time.Sleep(time.Hour)
 		job.Done()
-		c.wg.Wait()
-		assert.Equal(t, map[string]int{"full": 3, "timed_out": 5, "granted": 1}, c.ended())
+		c.Wait()
+		assert.Equal(t, map[string]int{"full": 3, "timed_out": 5, "granted": 1}, c.Ended())
 
 		for _, bad := range []error{q.SetMaxSize(-2), q.SetMaxTime(-1), q.SetMaxTime(1000 * time.Hour * 24), q.SetAction(7), q.SetWeights(map[string]int{"a": 0})} {
 			assert.ErrorIs(t, bad, penstock.ErrInvalid)
@@ -125,8 +126,8 @@ func TestQ1_MaxSizeAndMaxTimeChangeAtRunTime(t *testing.T) {
 }
 
 func TestQ1_BadConfigurationsNameEachField(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		_, err := Add(sys, "x", Config{Order: 9, Action: 9, MaxSize: -5, MaxTime: -1, CheckInterval: 1, Target: 1, Weights: map[string]int{"w": -1},
 			Regulators: []Regulator{nil, Rate{PerSecond: -1}, Counter{Limit: -1, Increment: -1}, NamedCounter("", -1)}})
 		require.ErrorIs(t, err, penstock.ErrInvalid)
@@ -146,9 +147,9 @@ func TestQ1_BadConfigurationsNameEachField(t *testing.T) {
 // TestQ1_ChangesWhileEverythingMoves adds, changes and deletes queues whose regulators are shared while callers come, wait,
 // give up and run: all are answered, and nothing stays in use.
 func TestQ1_ChangesWhileEverythingMoves(t *testing.T) {
-	for seed := range seeds() {
-		bubble(t, func(t *testing.T) {
-			sys := newSystem(t)
+	for seed := range roomtest.Seeds() {
+		synctest.Test(t, func(t *testing.T) {
+			sys := roomtest.System(t)
 			require.NoError(t, AddCounter(sys, "shared", Counter{Limit: 3}))
 			require.NoError(t, AddGroupRate(sys, "rate", Rate{PerSecond: 500}))
 			cfg := Config{Regulators: []Regulator{NamedCounter("shared", 1), GroupRate("rate"), Counter{Limit: 2}}, MaxSize: 20}
@@ -156,11 +157,11 @@ func TestQ1_ChangesWhileEverythingMoves(t *testing.T) {
 			for _, name := range names {
 				addQueue(t, sys, name, cfg)
 			}
-			var c callers
+			c := newCallers()
 			var over atomic.Bool
 			for i := range 30 {
 				name := names[i%3]
-				c.call(func() error {
+				c.Call(func() error {
 					for k := 0; !over.Load(); k++ {
 						q, ok := Get(sys, name)
 						if !ok {
@@ -170,7 +171,7 @@ func TestQ1_ChangesWhileEverythingMoves(t *testing.T) {
 						ctx, cancel := context.WithTimeout(context.Background(), time.Duration(1+(i*7+k*3)%40)*time.Millisecond)
 						err := q.Run(ctx, Request{Cost: 1 + k%2, Nice: k % 3}, lasting(time.Duration((i+k)%9)*time.Millisecond))
 						cancel()
-						if end := ending(err); end == "other" || end == "invalid" {
+						if end := ending(err); end == roomtest.Other || end == "invalid" {
 							return err
 						}
 						if err != nil {
@@ -206,9 +207,9 @@ func TestQ1_ChangesWhileEverythingMoves(t *testing.T) {
 				}
 			}
 			over.Store(true)
-			c.wg.Wait()
+			c.Wait()
 			synctest.Wait()
-			assert.Equal(t, map[string]int{"granted": 30}, c.ended(), "%v", c.strange)
+			assert.Equal(t, map[string]int{"granted": 30}, c.Ended(), "%v", c.Strange())
 			info, err := SystemInfoOf(sys)
 			require.NoError(t, err)
 			require.Len(t, info.Counters, 1)
@@ -223,7 +224,7 @@ func TestQ1_ChangesWhileEverythingMoves(t *testing.T) {
 }
 
 func TestQ2_AskWaitsAndDoneGivesBackOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: []Regulator{Counter{Limit: 2}}})
 		first, second := ask(t, q, Request{}), ask(t, q, Request{})
 		assert.Same(t, q, first.Queue())
@@ -249,15 +250,15 @@ func TestQ2_AskWaitsAndDoneGivesBackOnce(t *testing.T) {
 }
 
 func TestQ2_WhoGivesUpHasTakenNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: []Regulator{Counter{Limit: 1}, Rate{PerSecond: 1}}})
 		job := ask(t, q, Request{})
 		start := time.Now()
-		_, err := q.Ask(within(t, 10*time.Second), Request{})
+		_, err := q.Ask(roomtest.Within(t, 10*time.Second), Request{})
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.ErrorContains(t, err, `queue "test": gave up after waiting 10s`)
 		assert.Equal(t, 10*time.Second, time.Since(start))
-		_, err = q.Ask(endedCtx(), Request{})
+		_, err = q.Ask(roomtest.EndedContext(), Request{})
 		assert.ErrorIs(t, err, context.Canceled)
 		synctest.Wait()
 		assert.Zero(t, q.Info().Waiting)
@@ -268,7 +269,7 @@ func TestQ2_WhoGivesUpHasTakenNothing(t *testing.T) {
 }
 
 func TestQ2_BadRequestsAreRefusedAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: []Regulator{Counter{Limit: 5, Increment: 2}}})
 		for _, r := range []Request{{Nice: -21}, {Nice: 20}, {Cost: -1}, {Cost: 1_000_001}, {Flow: string(make([]byte, 513))}, {Flow: "\xff"}, {Cost: 3}} {
 			_, err := q.Ask(context.Background(), r)
@@ -335,7 +336,7 @@ func TestQ2_AJobThatIsHeldOrDoneIsNotGivenBackByTheCollector(t *testing.T) {
 }
 
 func TestQ3_RunGivesBackWhateverBecomesOfTheFunction(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: one()})
 		ctx := context.Background()
 		boom := errors.New("boom")
@@ -366,7 +367,7 @@ func TestQ3_RunGivesBackWhateverBecomesOfTheFunction(t *testing.T) {
 }
 
 func TestQ3_TheFunctionMayTakeTheJob(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: one(), Stateful: NewStateful(0, func(n int, _ Request) (int, any) { return n + 1, n }, nil)})
 		for i := range 3 {
 			err := q.RunJob(context.Background(), Request{}, func(_ context.Context, j *Job) error {

@@ -12,18 +12,19 @@ import (
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/actors/sampler"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 func TestQ4_ARateIsExact(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: []Regulator{Rate{PerSecond: 1000}}})
 		var l ledger
-		var c callers
+		c := newCallers()
 		var left atomic.Int64
 		left.Store(2000)
 		start := time.Now()
 		for range 64 {
-			c.call(func() error {
+			c.Call(func() error {
 				for left.Add(-1) >= 0 {
 					if err := q.Run(context.Background(), Request{}, func(context.Context) error { l.add(""); return nil }); err != nil {
 						return err
@@ -32,8 +33,8 @@ func TestQ4_ARateIsExact(t *testing.T) {
 				return nil
 			})
 		}
-		c.wg.Wait()
-		require.Empty(t, c.strange)
+		c.Wait()
+		require.Empty(t, c.Strange())
 		assert.InDelta(t, 1.999, time.Since(start).Seconds(), 0.001, "2,000 jobs: the first at once, then one each millisecond")
 		assert.LessOrEqual(t, l.worst(time.Second), 1000)
 		assert.LessOrEqual(t, l.worst(10*time.Millisecond), 10, "evenly spaced")
@@ -48,7 +49,7 @@ func TestQ4_ARateIsExact(t *testing.T) {
 }
 
 func TestQ4_SeveralRatesHoldTogether(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config{Regulators: []Regulator{Rate{PerSecond: 100}, Rate{PerSecond: 3, Name: "slow"}}})
 		start := time.Now()
 		for range 7 {
@@ -97,8 +98,8 @@ func limitOf(t testing.TB, q *Queue, name string) float64 {
 }
 
 func TestQ22_ModifiersLowerThePresetLimit(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		cpu, memory := addDial(t, sys, "cpu"), addDial(t, sys, "memory")
 		q := addQueue(t, sys, "test", Config{Regulators: []Regulator{
 			Rate{PerSecond: 100, Modifiers: []Modifier{{Sampler: "cpu", Local: 10}, {Sampler: "memory", Local: 5}}},
@@ -139,8 +140,8 @@ func TestQ22_ModifiersLowerThePresetLimit(t *testing.T) {
 }
 
 func TestQ22_ModifiersReachSharedRegulatorsAndThoseWhoWait(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		cpu := addDial(t, sys, "cpu")
 		mods := []Modifier{{Sampler: "cpu", Local: 50}}
 		require.NoError(t, AddCounter(sys, "db", Counter{Limit: 2, Modifiers: mods}))
@@ -150,19 +151,19 @@ func TestQ22_ModifiersReachSharedRegulatorsAndThoseWhoWait(t *testing.T) {
 		cpu.turn(2)
 		assert.EqualValues(t, 0, limitOf(t, q, "named counter db"))
 		assert.EqualValues(t, 0, limitOf(t, r, "group rate api"))
-		var c callers
+		c := newCallers()
 		for range 2 {
-			c.call(func() error { return q.Run(context.Background(), Request{}, nothing) })
-			c.call(func() error { return r.Run(context.Background(), Request{}, nothing) })
+			c.Call(func() error { return q.Run(context.Background(), Request{}, nothing) })
+			c.Call(func() error { return r.Run(context.Background(), Request{}, nothing) })
 		}
 		time.Sleep(time.Hour)
-		assert.Zero(t, c.total(), "nobody goes with a limit of 0")
+		assert.Zero(t, c.Total(), "nobody goes with a limit of 0")
 		assert.Equal(t, "named counter db", q.Info().HeldBy)
 		assert.InDelta(t, time.Hour, q.Info().HeldFor, float64(time.Second))
 		assert.InDelta(t, time.Hour, q.Info().OldestWait, float64(time.Second))
 		cpu.turn(0)
-		c.wg.Wait()
-		assert.Equal(t, 4, c.ended()["granted"], "who waits is let go when the load is over")
+		c.Wait()
+		assert.Equal(t, 4, c.Ended()["granted"], "who waits is let go when the load is over")
 		require.NoError(t, SetCounter(sys, "db", Counter{Limit: 8, Modifiers: mods}))
 		cpu.turn(1)
 		assert.EqualValues(t, 4, limitOf(t, q, "named counter db"), "from what was set last")
@@ -170,8 +171,8 @@ func TestQ22_ModifiersReachSharedRegulatorsAndThoseWhoWait(t *testing.T) {
 }
 
 func TestQ23_ADeadNodesLevelExpires(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		q := addQueue(t, sys, "test", Config{Regulators: []Regulator{
 			Counter{Limit: 10, Modifiers: []Modifier{{Sampler: "cpu", Remote: 20, RemoteBy: Highest}}},
 		}})

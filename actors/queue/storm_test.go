@@ -2,14 +2,19 @@ package queue
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 // storm is random load on queues that share regulators, with whatever may happen to queues happening to them.
@@ -27,20 +32,20 @@ func storm(t *testing.T, seed uint64, sys *penstock.System) {
 	for _, name := range names {
 		addQueue(t, sys, name, configs[name])
 	}
-	var c callers
+	c := newCallers()
 	calls := 0
 	for range 400 {
 		name := names[rng.IntN(4)]
 		r := Request{Nice: rng.IntN(3) - 1, Flow: []string{"x", "y", ""}[rng.IntN(3)], Cost: 1 + rng.IntN(2)}
 		ctx := context.Background()
 		if rng.IntN(3) == 0 {
-			ctx = within(t, time.Duration(rng.IntN(300))*time.Millisecond)
+			ctx = roomtest.Within(t, time.Duration(rng.IntN(300))*time.Millisecond)
 		}
 		run := time.Duration(rng.IntN(20)) * time.Millisecond
 		panics := rng.IntN(20) == 0
 		if q, ok := Get(sys, name); ok {
 			calls++
-			c.call(func() error {
+			c.Call(func() error {
 				return q.Run(ctx, r, func(context.Context) error {
 					time.Sleep(run)
 					if panics {
@@ -81,14 +86,14 @@ func storm(t *testing.T, seed uint64, sys *penstock.System) {
 		}
 	}
 	ends := make(chan struct{})
-	go func() { c.wg.Wait(); close(ends) }()
+	go func() { c.Wait(); close(ends) }()
 	select {
 	case <-ends:
 	case <-time.After(time.Hour):
-		t.Fatalf("%d of %d calls were never answered: %v", calls-c.total(), calls, c.ended())
+		t.Fatalf("%d of %d calls were never answered: %v", calls-c.Total(), calls, c.Ended())
 	}
-	assert.Equal(t, calls, c.total())
-	assert.Empty(t, c.strange)
+	assert.Equal(t, calls, c.Total())
+	assert.Empty(t, c.Strange())
 	info, err := SystemInfoOf(sys)
 	require.NoError(t, err)
 	for _, r := range info.Counters {
@@ -104,8 +109,64 @@ func storm(t *testing.T, seed uint64, sys *penstock.System) {
 }
 
 func TestG4_EveryoneIsAnswered(t *testing.T) {
-	for seed := range seeds() {
-		bubble(t, func(t *testing.T) { storm(t, seed, newSystem(t)) })
-		bubble(t, func(t *testing.T) { storm(t, seed, newSystem(t, deterministic())) })
+	for seed := range roomtest.Seeds() {
+		synctest.Test(t, func(t *testing.T) { storm(t, seed, roomtest.System(t)) })
+		synctest.Test(t, func(t *testing.T) { storm(t, seed, roomtest.System(t, roomtest.Deterministic())) })
 	}
+}
+
+func TestG12_EverythingAtOnce(t *testing.T) {
+	sys := roomtest.System(t)
+	require.NoError(t, AddCounter(sys, "db", Counter{Limit: 3}))
+	require.NoError(t, AddGroupRate(sys, "api", Rate{PerSecond: 100_000}))
+	q := addQueue(t, sys, "a", Config{Regulators: []Regulator{Counter{Limit: 4}, AdaptiveLimit{}}, MaxSize: 50, Order: Adaptive})
+	p := addQueue(t, sys, "b", Config{Regulators: []Regulator{NamedCounter("db", 1), GroupRate("api"), NamedCounter("a/counter", 1)}})
+	rounds := 300
+	if testing.Short() {
+		rounds = 60
+	}
+	c := newCallers()
+	for i := range 8 {
+		c.Call(func() error {
+			for n := range rounds {
+				ctx, cancel := context.WithTimeout(context.Background(), time.Duration(n%7)*time.Millisecond+time.Microsecond)
+				target := q
+				if (n+i)%2 == 0 {
+					target = p
+				}
+				err := target.Run(ctx, Request{Flow: fmt.Sprint(i)}, func(context.Context) error { runtime.Gosched(); return nil })
+				cancel()
+				if ending(err) == roomtest.Other {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	c.Call(func() error {
+		for n := range rounds / 3 {
+			err := errors.Join(
+				SetCounter(sys, "db", Counter{Limit: 1 + n%4}),
+				SetGroupRate(sys, "api", Rate{PerSecond: float64(50_000 + n)}),
+				q.SetMaxSize(10+n%40), q.SetMaxTime(time.Duration(1+n%3)*time.Second), q.SetWeights(map[string]int{"1": 1 + n%3}),
+				q.SetRegulator("counter", Counter{Limit: 2 + n%4}),
+			)
+			if err != nil {
+				return err
+			}
+			_, err = SystemInfoOf(sys)
+			if err != nil {
+				return err
+			}
+			_ = q.Info()
+			crashed := n%40 == 39
+			if crashed {
+				crash(p)
+			}
+		}
+		return nil
+	})
+	c.Wait()
+	assert.Equal(t, map[string]int{"granted": 9}, c.Ended(), "%v", c.Strange())
+	require.NoError(t, sys.Close(context.Background()))
 }

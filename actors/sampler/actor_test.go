@@ -6,18 +6,20 @@ import (
 	"math"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 	"github.com/penstock-go/penstock/supervisor"
 )
 
 func TestQ21_SamplesComeAtTheInterval(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		start := time.Now()
 		d := &dial{t: t, value: 2}
 		s := add(t, sys, "load", Config{Source: d})
@@ -43,8 +45,8 @@ func TestQ21_SamplesComeAtTheInterval(t *testing.T) {
 }
 
 func TestQ21_CalcSeesTheHistory(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		d := &dial{t: t}
 		mean := func(history []Sample) (sum float64) {
 			for _, s := range history {
@@ -66,8 +68,8 @@ func TestQ21_CalcSeesTheHistory(t *testing.T) {
 }
 
 func TestQ21_ASlowSourceIsNotAskedTwiceAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		d := &dial{t: t, value: 1, slow: 1400 * time.Millisecond} // and the dial complains about two at once
 		s := add(t, sys, "slow", Config{Source: d})
 		quick := &dial{t: t}
@@ -81,8 +83,8 @@ func TestQ21_ASlowSourceIsNotAskedTwiceAtOnce(t *testing.T) {
 }
 
 func TestQ21_AStuckSourceLosesItsLevelAndSaysWhy(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		d := &dial{t: t, value: 3}
 		s := add(t, sys, "load", Config{Source: d})
 		after(time.Second + half)
@@ -134,8 +136,8 @@ func TestQ21_FailuresAreMissedSamples(t *testing.T) {
 		}
 	}
 	for _, test := range tests {
-		bubble(t, func(t *testing.T) {
-			sys := newSystem(t)
+		synctest.Test(t, func(t *testing.T) {
+			sys := roomtest.System(t)
 			d := &dial{t: t, value: 2}
 			s := add(t, sys, "load", Config{Source: d, Missing: 2, Calc: calc})
 			after(time.Second + half)
@@ -157,8 +159,8 @@ func TestQ21_FailuresAreMissedSamples(t *testing.T) {
 }
 
 func TestG2_ARestartKeepsLevelAndHistory(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		start := time.Now()
 		d := &dial{t: t, value: 2}
 		s := add(t, sys, "load", Config{Source: d})
@@ -182,8 +184,8 @@ func TestG2_ARestartKeepsLevelAndHistory(t *testing.T) {
 }
 
 func TestQ21_AnAnswerThatIsLostFreesTheSource(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		d := &dial{t: t, value: 2, slow: time.Minute}
 		s := add(t, sys, "load", Config{Source: d, Interval: time.Hour})
 		g := &s.entry.Value
@@ -202,8 +204,8 @@ func TestQ21_AnAnswerThatIsLostFreesTheSource(t *testing.T) {
 }
 
 func TestQ21_ASamplerThatWasGivenUpComesBack(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		events, err := Subscribe(sys, 10)
 		require.NoError(t, err)
 		d := &dial{t: t, value: 2}
@@ -229,8 +231,8 @@ func TestQ21_ASamplerThatWasGivenUpComesBack(t *testing.T) {
 }
 
 func TestQ21_TellReachesTheSource(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		d := &dial{t: t, slow: 300 * time.Millisecond}
 		s := add(t, sys, "load", Config{Source: d})
 		ctx := context.Background()
@@ -268,8 +270,8 @@ func TestQ21_TellReachesTheSource(t *testing.T) {
 }
 
 func TestQ21_TellAfterTheEndIsRefused(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		s := add(t, sys, "load", Config{Source: &listener{t}})
 		require.True(t, Delete(sys, "load"))
 		for range 100 { // the source is free, and it would be a matter of chance
@@ -289,8 +291,8 @@ func (l *listener) Tell(message any) error {
 }
 
 func TestQ21_SourcesMayBringTheirThresholds(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		s, err := Add(sys, "cpu", Config{Source: &ranged{list: []float64{0.8, 0.9, 1}}})
 		require.NoError(t, err)
 		assert.Equal(t, []float64{0.8, 0.9, 1}, s.Info().Thresholds)

@@ -13,25 +13,6 @@ import (
 	"github.com/penstock-go/penstock"
 )
 
-// bubble runs a test in virtual time. Time stands still while anything runs.
-func bubble(t *testing.T, run func(t *testing.T)) {
-	t.Helper()
-	synctest.Test(t, run)
-}
-
-// newSystem starts a system, and closes it at the end of the test if the test has not.
-func newSystem(t testing.TB, opts ...penstock.Option) *penstock.System {
-	t.Helper()
-	sys, err := penstock.New(opts...)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		_ = sys.Close(ctx)
-	})
-	return sys
-}
-
 // add starts a sampler with the thresholds 1, 2 and 3, unless cfg has others, and no hysteresis.
 func add(t testing.TB, sys *penstock.System, name string, cfg Config) *Sampler {
 	t.Helper()

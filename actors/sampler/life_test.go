@@ -9,17 +9,19 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 func TestQ21_AddGetDelete(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		_, ok := Get(sys, "load")
 		assert.False(t, ok)
 		assert.False(t, Delete(sys, "load"))
@@ -59,8 +61,8 @@ func TestQ21_AddGetDelete(t *testing.T) {
 
 func TestQ21_DeleteEndsASampleUnderWay(t *testing.T) {
 	for _, deaf := range []bool{false, true} {
-		bubble(t, func(t *testing.T) {
-			sys := newSystem(t)
+		synctest.Test(t, func(t *testing.T) {
+			sys := roomtest.System(t)
 			d := &dial{t: t, value: 3, slow: time.Minute, deaf: deaf}
 			s := add(t, sys, "load", Config{Source: d})
 			after(time.Second + half)
@@ -82,8 +84,8 @@ func TestQ21_DeleteEndsASampleUnderWay(t *testing.T) {
 }
 
 func TestQ21_BadConfigurationIsOneErrorAndNothingStarts(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		source := SourceFunc(func(context.Context) (float64, error) { return 0, nil })
 		_, err := Add(sys, "", Config{Source: source, Interval: time.Millisecond, Thresholds: []float64{2, 1}, Hysteresis: 1, History: -1, Missing: -1})
 		require.ErrorIs(t, err, penstock.ErrInvalid)
@@ -104,8 +106,8 @@ func TestQ21_BadConfigurationIsOneErrorAndNothingStarts(t *testing.T) {
 }
 
 func TestG5_SamplersAreBounded(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		for i := range maxSamplers {
 			add(t, sys, fmt.Sprint(i), Config{Source: SourceFunc(func(context.Context) (float64, error) { return 0, nil })})
 		}
@@ -118,8 +120,8 @@ func TestG5_SamplersAreBounded(t *testing.T) {
 }
 
 func TestG6_CloseLeavesNothing(t *testing.T) { // a goroutine or timer left behind fails the bubble
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		var list []*dial
 		for i := range 20 {
 			d := &dial{t: t, value: 1, slow: time.Duration(i) * 100 * time.Millisecond}
@@ -170,8 +172,8 @@ func TestG6_CloseLeavesNothing(t *testing.T) { // a goroutine or timer left behi
 }
 
 func TestG6_NoTimerOutlivesItsUse(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		deleted := add(t, sys, "deleted", Config{Source: &dial{t: t}})
 		closed := add(t, sys, "closed", Config{Source: &dial{t: t}})
 		dormant := add(t, sys, "given up", Config{Source: &dial{t: t}})
@@ -197,8 +199,8 @@ func TestG6_NoTimerOutlivesItsUse(t *testing.T) {
 }
 
 func TestG6_CloseBeforeAnyUse(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		require.NoError(t, sys.Close(context.Background()))
 		_, ok := Get(sys, "x")
 		assert.False(t, ok)
@@ -215,8 +217,8 @@ func TestG6_CloseBeforeAnyUse(t *testing.T) {
 }
 
 func TestG6_CloseSaysWhoIgnoresItsContext(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		d := &dial{t: t, slow: time.Hour, deaf: true}
 		add(t, sys, "deaf", Config{Source: d})
 		after(time.Second)
@@ -232,8 +234,8 @@ func TestG6_CloseSaysWhoIgnoresItsContext(t *testing.T) {
 }
 
 func TestG6_AddAndDeleteInAStorm(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		var busy sync.WaitGroup
 		for i := range 8 {
 			busy.Go(func() {
@@ -263,9 +265,9 @@ func TestG6_AddAndDeleteInAStorm(t *testing.T) {
 }
 
 func TestChangesOfLevelsAreLogged(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		sys := newSystem(t, penstock.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		sys := roomtest.System(t, penstock.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		d := &dial{t: t, value: 2}
 		add(t, sys, "load", Config{Source: d, Missing: 1})
 		after(3*time.Second + half)

@@ -8,17 +8,19 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 func TestQ21_WatchersAreToldEveryChangeInOrder(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		d := &dial{t: t}
 		add(t, sys, "load", Config{Source: d})
 		after(half)
@@ -47,8 +49,8 @@ func TestQ21_WatchersAreToldEveryChangeInOrder(t *testing.T) {
 }
 
 func TestQ21_StoppedWatchersHearNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		s := new(seen)
 		stop, err := Watch(sys, s.add)
 		require.NoError(t, err)
@@ -80,9 +82,9 @@ func TestQ21_StoppedWatchersHearNothing(t *testing.T) {
 }
 
 func TestQ21_WatchersThatFailHarmNobody(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		sys := newSystem(t, penstock.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		sys := roomtest.System(t, penstock.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		panics, exits, good := 0, 0, new(seen)
 		_, err := Watch(sys, func(Load) { panics++; panic("a bad watcher") })
 		require.NoError(t, err)
@@ -117,8 +119,8 @@ func TestQ21_WatchersThatFailHarmNobody(t *testing.T) {
 }
 
 func TestG5_ASlowWatcherHoldsNobodyUpAndMissesTheOldest(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		slow, quick := new(seen), new(seen)
 		release := make(chan struct{})
 		_, err := Watch(sys, func(l Load) {
@@ -147,8 +149,8 @@ func TestG5_ASlowWatcherHoldsNobodyUpAndMissesTheOldest(t *testing.T) {
 }
 
 func TestG6_CloseWaitsForWatchers(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		done := false
 		_, err := Watch(sys, func(l Load) {
 			if len(l) > 0 {
@@ -168,8 +170,8 @@ func TestG6_CloseWaitsForWatchers(t *testing.T) {
 }
 
 func TestQ21_EventsSayWhatChanged(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		start := time.Now()
 		d := &dial{t: t, value: 1}
 		one, err := Subscribe(sys, 1)
@@ -202,8 +204,8 @@ func TestQ21_EventsSayWhatChanged(t *testing.T) {
 }
 
 func TestQ23_ADeadNodeIsForgotten(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		s := add(t, sys, "cpu", Config{Source: &dial{t: t, value: 1}})
 		watched := new(seen)
 		_, err := Watch(sys, watched.add)
@@ -240,8 +242,8 @@ func TestQ23_ADeadNodeIsForgotten(t *testing.T) {
 }
 
 func TestQ23_ExpiredLevelsDoNotCountHoweverLateTheTimer(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		s := add(t, sys, "cpu", Config{Source: &dial{t: t}})
 		b := s.entry.Value.room.board
 		for _, look := range []func() map[string]int{
@@ -264,8 +266,8 @@ func TestQ23_ExpiredLevelsDoNotCountHoweverLateTheTimer(t *testing.T) {
 }
 
 func TestQ23_BadLevelsAreRefused(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		err := SetRemote(sys, "", map[string]int{"cpu": -1, "": 1}, 0)
 		require.ErrorIs(t, err, penstock.ErrInvalid)
 		for _, word := range []string{"the name is", "ttl is 0s", `level of "cpu" is -1`, "a sampler's name is"} {

@@ -91,7 +91,7 @@ func (v *vault) abandon() {
 // settle does what follows from a batch, and tells those who wait for it.
 func (v *vault) settle(b *batch, err error) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
+	defer v.unlock()
 	now := v.room.clock.Now()
 	v.state.commits++
 	if err != nil {

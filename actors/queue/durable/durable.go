@@ -47,7 +47,7 @@ func Add[T any](sys *penstock.System, name string, cfg Config[T]) (*Queue[T], er
 	if err != nil {
 		return nil, err
 	}
-	if _, taken := r.family.Load().Lookup(name); taken { // before its file is waited for in vain
+	if _, taken := r.Lookup(name); taken { // before its file is waited for in vain
 		return nil, fmt.Errorf("%w: durable queue %q", penstock.ErrExists, name)
 	}
 	cfg = cfg.withDefaults()
@@ -60,7 +60,7 @@ func Add[T any](sys *penstock.System, name string, cfg Config[T]) (*Queue[T], er
 		return nil, fmt.Errorf("durable queue %q: %w", name, err)
 	}
 	q.vault.handle = q
-	if _, err := r.family.Load().Add(name, func(e *entry) { e.Value.vault, q.vault.entry = q.vault, e }); err != nil {
+	if err := r.Add(name, func(s *seat) *vault { q.vault.seat = s; return q.vault }); err != nil {
 		return nil, fmt.Errorf("durable queue %q: %w", name, errors.Join(err, q.vault.store.close()))
 	}
 	return q, nil
@@ -68,25 +68,24 @@ func Add[T any](sys *penstock.System, name string, cfg Config[T]) (*Queue[T], er
 
 // Get finds a durable queue by its name; false if there is none, or its items are of another type.
 func Get[T any](sys *penstock.System, name string) (*Queue[T], bool) {
-	e, ok := lookup(sys, name)
+	s, ok := roomIn(sys).Lookup(name)
 	if !ok {
 		return nil, false
 	}
-	q, ok := e.Value.vault.handle.(*Queue[T])
+	q, ok := s.Member().handle.(*Queue[T])
 	return q, ok
 }
 
 // Delete ends a durable queue and reports whether there was one. Who waits in it is told that it was deleted, which is an
 // [penstock.ErrClosed]. Its file stays, with all that is in it, and is closed when Delete returns.
 func Delete(sys *penstock.System, name string) bool {
-	e, ok := lookup(sys, name)
+	r := roomIn(sys)
+	s, ok := r.Lookup(name)
 	if !ok {
 		return false
 	}
-	r, v := roomIn(sys), e.Value.vault
-	v.end(v.fault(fmt.Errorf("deleted: %w", penstock.ErrClosed))) // first: who removes it, ends it too
-	removed := r.family.Load().Remove(e)
-	if err := v.close(); err != nil {
+	removed := s.Remove(fmt.Errorf("deleted: %w", penstock.ErrClosed))
+	if err := s.Member().close(); err != nil {
 		r.logger.Error("a durable queue's file could not be closed", "queue", name, "err", err)
 	}
 	return removed

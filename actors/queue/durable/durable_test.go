@@ -15,12 +15,13 @@ import (
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/actors/queue"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 func TestQ15_ItemsSurviveTheirProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := Config[string]{Path: filepath.Join(t.TempDir(), "queue"), Weights: map[string]int{"a": 2}}
-		sys := newSystem(t)
+		sys := roomtest.System(t)
 		q, err := Add(sys, "test", cfg)
 		require.NoError(t, err)
 		for i, r := range []queue.Request{{Nice: 3, Flow: "a", Cost: 2}, {Flow: "b"}, {Nice: -4}} {
@@ -30,10 +31,10 @@ func TestQ15_ItemsSurviveTheirProcess(t *testing.T) {
 		acked := dequeue(t, q, 1)
 		require.NoError(t, q.Ack(context.Background(), acked[0].Receipt))
 		held := dequeue(t, q, 1)
-		require.Error(t, sys.Close(endedCtx()), "one delivery was not acknowledged")
+		require.Error(t, sys.Close(roomtest.EndedContext()), "one delivery was not acknowledged")
 
 		time.Sleep(time.Hour)
-		q, err = Add(newSystem(t), "test", cfg)
+		q, err = Add(roomtest.System(t), "test", cfg)
 		require.NoError(t, err)
 		list := dequeue(t, q, 10)
 		require.Equal(t, []string{"item 1", "item 0"}, values(list))
@@ -123,7 +124,7 @@ func TestQ15_AfterItsTriesAnItemIsDead(t *testing.T) {
 func TestQ15_GivingBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "queue")
-		sys := newSystem(t)
+		sys := roomtest.System(t)
 		q, err := Add(sys, "test", Config[int]{Path: path, MaxTries: 3})
 		require.NoError(t, err)
 		enqueue(t, q, 1, 2)
@@ -144,7 +145,7 @@ func TestQ15_GivingBack(t *testing.T) {
 
 		time.Sleep(20 * time.Minute)
 		require.NoError(t, sys.Close(context.Background()))
-		q, err = Add(newSystem(t), "test", Config[int]{Path: path, MaxTries: 3})
+		q, err = Add(roomtest.System(t), "test", Config[int]{Path: path, MaxTries: 3})
 		require.NoError(t, err)
 		start := time.Now()
 		d = dequeue(t, q, 1)[0]
@@ -242,7 +243,7 @@ func TestQ15_PurgeEndsWhatWaits(t *testing.T) {
 func TestQ10_WhatNobodyTookInTimeIsDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "queue")
-		sys := newSystem(t)
+		sys := roomtest.System(t)
 		cfg := Config[int]{Path: path, MaxTime: time.Minute}
 		q, err := Add(sys, "test", cfg)
 		require.NoError(t, err)
@@ -254,7 +255,7 @@ func TestQ10_WhatNobodyTookInTimeIsDead(t *testing.T) {
 		assert.Equal(t, []int{1, 1}, []int{q.Info().Waiting, q.Info().Dead})
 		require.NoError(t, sys.Close(context.Background()))
 		time.Sleep(30 * time.Second)
-		q, err = Add(newSystem(t), "test", cfg)
+		q, err = Add(roomtest.System(t), "test", cfg)
 		require.NoError(t, err)
 		synctest.Wait()
 		dead, err := q.Dead(context.Background(), 10)
@@ -276,7 +277,7 @@ func TestG5_BoundsAreToldAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config[int]{MaxTakers: 1, MaxItem: 3})
 		done := make(chan error)
-		go func() { _, err := q.Dequeue(within(t, time.Second), 1); done <- err }()
+		go func() { _, err := q.Dequeue(roomtest.Within(t, time.Second), 1); done <- err }()
 		synctest.Wait()
 		_, err := q.Dequeue(context.Background(), 1)
 		var full *FullError
@@ -289,7 +290,7 @@ func TestG5_BoundsAreToldAtOnce(t *testing.T) {
 }
 
 func TestConfigurationNamesEveryBadField(t *testing.T) {
-	sys := newSystem(t)
+	sys := roomtest.System(t)
 	_, err := Add(sys, "", Config[int]{
 		LockTimeout: -1, Visibility: -1, MaxTries: -1, MaxSize: -1, MaxTakers: -1, MaxTime: -1, MaxItem: -1,
 		Weights: map[string]int{"x": -3}, Line: queue.LineConfig{Order: 7}, Encode: func(int) ([]byte, error) { return nil, nil },
@@ -324,7 +325,7 @@ func TestConfigurationNamesEveryBadField(t *testing.T) {
 
 func TestQ1_QueuesAreAddedFoundAndDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sys := newSystem(t)
+		sys := roomtest.System(t)
 		_, ok := Get[int](sys, "a")
 		assert.False(t, ok, "before there is any")
 		assert.False(t, Delete(sys, "a"))
@@ -364,7 +365,7 @@ func TestAFileInUseIsToldClearly(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "queue")
 		newQueue(t, Config[int]{Path: path})
 		start := time.Now()
-		_, err := Add(newSystem(t), "test", Config[int]{Path: path, LockTimeout: 3 * time.Second})
+		_, err := Add(roomtest.System(t), "test", Config[int]{Path: path, LockTimeout: 3 * time.Second})
 		require.ErrorContains(t, err, "is in use by another queue or process")
 		assert.InDelta(t, 3, time.Since(start).Seconds(), 0.1)
 	})

@@ -17,6 +17,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 // disk is what stands between a queue and its file: it can hold commits up, and make them fail.
@@ -56,9 +57,9 @@ func TestG3_ContextsEndAtEveryMomentOfACommit(t *testing.T) {
 		d.between(q)
 		enqueued := make(chan error, 2)
 		put := func(ctx context.Context, x int) { enqueued <- q.Enqueue(ctx, x) }
-		go put(within(t, time.Second), 1) // is being written when it gives up
+		go put(roomtest.Within(t, time.Second), 1) // is being written when it gives up
 		synctest.Wait()
-		go put(within(t, time.Minute), 2) // waits to be written when it gives up
+		go put(roomtest.Within(t, time.Minute), 2) // waits to be written when it gives up
 		synctest.Wait()
 		time.Sleep(time.Second)
 		err := <-enqueued
@@ -79,14 +80,14 @@ func TestG3_ContextsEndAtEveryMomentOfACommit(t *testing.T) {
 func TestG3_WhoGivesUpWhileItsTryIsCountedIsNotCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "queue")
-		sys := newSystem(t)
+		sys := roomtest.System(t)
 		q, err := Add(sys, "test", Config[int]{Path: path})
 		require.NoError(t, err)
 		enqueue(t, q, 1, 2)
 		synctest.Wait()
 		d := &disk{hold: make(chan struct{})}
 		d.between(q)
-		_, err = q.Dequeue(within(t, time.Second), 1)
+		_, err = q.Dequeue(roomtest.Within(t, time.Second), 1)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		close(d.hold)
 		synctest.Wait()
@@ -98,14 +99,14 @@ func TestG3_WhoGivesUpWhileItsTryIsCountedIsNotCounted(t *testing.T) {
 		acked := make(chan error)
 		go func() { acked <- q.Ack(context.Background(), list[0].Receipt) }()
 		synctest.Wait()
-		_, err = q.Dequeue(within(t, time.Second), 1)
+		_, err = q.Dequeue(roomtest.Within(t, time.Second), 1)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		assert.Equal(t, 1, q.Info().Waiting)
 		close(d.hold)
 		require.NoError(t, <-acked)
 
 		require.NoError(t, sys.Close(context.Background()))
-		q, err = Add(newSystem(t), "test", Config[int]{Path: path})
+		q, err = Add(roomtest.System(t), "test", Config[int]{Path: path})
 		require.NoError(t, err)
 		assert.Equal(t, Receipt{ID: 2, Try: 1}, dequeue(t, q, 1)[0].Receipt, "nor on disk")
 	})
@@ -117,7 +118,7 @@ func TestQ15_ADiskThatFailsIsTold(t *testing.T) {
 	for _, how := range []string{"before", "after"} {
 		synctest.Test(t, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "queue")
-			sys := newSystem(t)
+			sys := roomtest.System(t)
 			q, err := Add(sys, "test", Config[int]{Path: path, Visibility: time.Minute})
 			require.NoError(t, err)
 			var d disk
@@ -155,8 +156,8 @@ func TestQ15_ADiskThatFailsIsTold(t *testing.T) {
 			require.NoError(t, q.Ack(ctx, held.Receipt), "it is still its taker's")
 			enqueue(t, q, 5)
 			require.Equal(t, []int{2, 3, 5}, values(dequeue(t, q, 5)))
-			_ = sys.Close(endedCtx())
-			q, err = Add(newSystem(t), "test", Config[int]{Path: path})
+			_ = sys.Close(roomtest.EndedContext())
+			q, err = Add(roomtest.System(t), "test", Config[int]{Path: path})
 			require.NoError(t, err)
 			assert.Equal(t, []int{2, 3, 5}, values(dequeue(t, q, 5)), "on disk too")
 		})
@@ -166,7 +167,7 @@ func TestQ15_ADiskThatFailsIsTold(t *testing.T) {
 func TestQ15_WhatFailedToBeWrittenDoesNotComeLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "queue")
-		sys := newSystem(t)
+		sys := roomtest.System(t)
 		q, err := Add(sys, "test", Config[int]{Path: path})
 		require.NoError(t, err)
 		var d disk
@@ -176,7 +177,7 @@ func TestQ15_WhatFailedToBeWrittenDoesNotComeLater(t *testing.T) {
 		d.halfway.Store(false)
 		enqueue(t, q, 2)
 		require.NoError(t, sys.Close(context.Background()))
-		q, err = Add(newSystem(t), "test", Config[int]{Path: path})
+		q, err = Add(roomtest.System(t), "test", Config[int]{Path: path})
 		require.NoError(t, err)
 		assert.Equal(t, []int{2}, values(dequeue(t, q, 5)))
 	})
@@ -224,12 +225,12 @@ func TestQ15_AFullDiskIsToldAndGotOver(t *testing.T) {
 func TestQ15_DamagedRecordsAreSetAsideAndTheRestIsServed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "queue")
-		sys := newSystem(t)
+		sys := roomtest.System(t)
 		q, err := Add(sys, "test", Config[int]{Path: path})
 		require.NoError(t, err)
 		enqueue(t, q, 1, 2, 3, 4, 5)
 		dequeue(t, q, 5)
-		_ = sys.Close(endedCtx())
+		_ = sys.Close(roomtest.EndedContext())
 
 		db, err := bbolt.Open(path, 0o600, nil)
 		require.NoError(t, err)
@@ -245,7 +246,7 @@ func TestQ15_DamagedRecordsAreSetAsideAndTheRestIsServed(t *testing.T) {
 		}))
 		require.NoError(t, db.Close())
 
-		q, err = Add(newSystem(t), "test", Config[int]{Path: path})
+		q, err = Add(roomtest.System(t), "test", Config[int]{Path: path})
 		require.NoError(t, err)
 		list := dequeue(t, q, 5)
 		assert.Equal(t, []int{1, 4, 5}, values(list))
@@ -271,7 +272,7 @@ func TestQ15_DamagedRecordsAreSetAsideAndTheRestIsServed(t *testing.T) {
 func TestQ15_WhatCannotBeDecodedIsDeadAndDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "queue")
-		sys := newSystem(t)
+		sys := roomtest.System(t)
 		words, err := Add(sys, "test", Config[string]{Path: path})
 		require.NoError(t, err)
 		enqueue(t, words, "one", "2")
@@ -304,7 +305,7 @@ func TestAFileThatIsNoQueueIsAnError(t *testing.T) {
 	for name, content := range map[string][]byte{"text": []byte("hello"), "zeros": make([]byte, 64<<10)} {
 		path := filepath.Join(dir, name)
 		require.NoError(t, os.WriteFile(path, content, 0o600))
-		_, err := Add(newSystem(t), "test", Config[int]{Path: path})
+		_, err := Add(roomtest.System(t), "test", Config[int]{Path: path})
 		assert.ErrorContains(t, err, path)
 	}
 	path := filepath.Join(dir, "torn")
@@ -312,7 +313,7 @@ func TestAFileThatIsNoQueueIsAnError(t *testing.T) {
 	for i := range 100 {
 		enqueue(t, q, i)
 	}
-	require.NoError(t, q.vault.room.family.Load().Close(context.Background()))
+	require.NoError(t, q.vault.room.Close(context.Background()))
 	whole, err := os.ReadFile(path)
 	require.NoError(t, err)
 	whole = whole[:1<<18] // the file grows in steps; all that is used is in the first part
@@ -324,7 +325,7 @@ func TestAFileThatIsNoQueueIsAnError(t *testing.T) {
 		}
 		path := filepath.Join(dir, fmt.Sprint("page ", page))
 		require.NoError(t, os.WriteFile(path, torn, 0o600))
-		again, err := Add(newSystem(t), "test", Config[int]{Path: path})
+		again, err := Add(roomtest.System(t), "test", Config[int]{Path: path})
 		if err == nil {
 			assert.Equal(t, 100, again.Info().Waiting, "it is a page that is not in use")
 			continue
@@ -332,12 +333,12 @@ func TestAFileThatIsNoQueueIsAnError(t *testing.T) {
 		damaged++
 		assert.ErrorContains(t, err, "damaged")
 		require.NoError(t, os.WriteFile(path, whole, 0o600))
-		_, err = Add(newSystem(t), "test", Config[int]{Path: path})
+		_, err = Add(roomtest.System(t), "test", Config[int]{Path: path})
 		assert.NoError(t, err, "the file was let go")
 	}
 	assert.NotZero(t, damaged)
 	short := filepath.Join(dir, "short")
 	require.NoError(t, os.WriteFile(short, whole[:3*4096], 0o600))
-	_, err = Add(newSystem(t), "test", Config[int]{Path: short})
+	_, err = Add(roomtest.System(t), "test", Config[int]{Path: short})
 	assert.ErrorContains(t, err, short)
 }

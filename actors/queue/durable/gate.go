@@ -32,7 +32,7 @@ func (v *vault) await(ctx context.Context, w *write, op string) error {
 	case <-ctx.Done():
 	}
 	v.mu.Lock()
-	defer v.mu.Unlock()
+	defer v.unlock()
 	if v.withdraw(w) {
 		v.undo(w, ctx.Err())
 		v.call(v.room.clock.Now())
@@ -88,7 +88,7 @@ func (v *vault) dequeue(ctx context.Context, n int) ([]handed, error) {
 
 func (v *vault) lineUp(n int) (*taker, error) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
+	defer v.unlock()
 	s := &v.state
 	switch {
 	case v.refusal != nil:
@@ -106,7 +106,7 @@ func (v *vault) lineUp(n int) (*taker, error) {
 // leaveLine lets a taker give up. What it got costs no try. It returns true if the taker has failed before it could give up.
 func (v *vault) leaveLine(t *taker) (failed bool) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
+	defer v.unlock()
 	now := v.room.clock.Now()
 	if v.state.takers.remove(t) {
 		return false
@@ -173,7 +173,7 @@ func (v *vault) finish(k kind, receipts []Receipt, after time.Duration, reason s
 // extend moves the end of what somebody has.
 func (v *vault) extend(r Receipt, d time.Duration) error {
 	v.mu.Lock()
-	defer v.mu.Unlock()
+	defer v.unlock()
 	x, err := v.state.held(v.name, r)
 	if err != nil {
 		return err

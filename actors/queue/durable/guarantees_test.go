@@ -10,13 +10,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/actors/queue"
+	"github.com/penstock-go/penstock/internal/roomtest"
 	"github.com/penstock-go/penstock/supervisor"
 )
 
@@ -44,7 +45,7 @@ func breakable[T any](q *Queue[T]) func() {
 		q.vault.mu.Lock()
 		f.broken = true
 		q.vault.mu.Unlock()
-		q.vault.room.family.Load().Send(q.vault.entry, &wake{q.vault})
+		q.vault.seat.Wake()
 	}
 }
 
@@ -69,6 +70,24 @@ func TestG4_ARestartLosesNoItemAndNoTaker(t *testing.T) {
 	})
 }
 
+// TestG4_NoLockIsHeldThatTheActorNeeds has the actor run on the goroutine of whoever wakes it.
+func TestG4_NoLockIsHeldThatTheActorNeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t, penstock.WithDispatcher(actor.NewSynchronizedDispatcher(300)))
+		q, err := Add(sys, "test", Config[int]{Path: filepath.Join(t.TempDir(), "queue"), Visibility: time.Minute})
+		require.NoError(t, err)
+		_, err = q.Dequeue(roomtest.Within(t, time.Second), 1)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		enqueue(t, q, 1)
+		list := dequeue(t, q, 1)
+		require.NoError(t, q.Extend(list[0].Receipt, time.Second))
+		list = dequeue(t, q, 1) // it comes back after that second
+		require.NoError(t, q.Nack(context.Background(), list[0].Receipt, time.Second, nil))
+		list = dequeue(t, q, 1)
+		require.NoError(t, q.Ack(context.Background(), list[0].Receipt))
+	})
+}
+
 func TestG4_BeingGivenUpAnswersTakersAndKeepsItems(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t, Config[int]{})
@@ -89,7 +108,7 @@ func TestG4_BeingGivenUpAnswersTakersAndKeepsItems(t *testing.T) {
 
 func TestG4_CloseWaitsForAcknowledgements(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sys := newSystem(t)
+		sys := roomtest.System(t)
 		q, err := Add(sys, "test", Config[int]{Path: filepath.Join(t.TempDir(), "queue")})
 		require.NoError(t, err)
 		enqueue(t, q, 1, 2, 3)
@@ -108,13 +127,13 @@ func TestG4_CloseWaitsForAcknowledgements(t *testing.T) {
 
 func TestG4_CloseTellsWhatIsNotAcknowledged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sys := newSystem(t)
+		sys := roomtest.System(t)
 		path := filepath.Join(t.TempDir(), "queue")
 		q, err := Add(sys, "test", Config[int]{Path: path})
 		require.NoError(t, err)
 		enqueue(t, q, 1, 2, 3)
 		dequeue(t, q, 2)
-		err = sys.Close(within(t, time.Second))
+		err = sys.Close(roomtest.Within(t, time.Second))
 		assert.ErrorContains(t, err, "2 deliveries were not acknowledged")
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 		_, err = Add(sys, "late", Config[int]{Path: path})
@@ -124,7 +143,7 @@ func TestG4_CloseTellsWhatIsNotAcknowledged(t *testing.T) {
 
 func TestG4_CloseAnswersThoseWhoWaitForTheDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sys := newSystem(t)
+		sys := roomtest.System(t)
 		q, err := Add(sys, "test", Config[int]{Path: filepath.Join(t.TempDir(), "queue")})
 		require.NoError(t, err)
 		d := &disk{hold: make(chan struct{})}
@@ -135,7 +154,7 @@ func TestG4_CloseAnswersThoseWhoWaitForTheDisk(t *testing.T) {
 			synctest.Wait()
 		}
 		closed := make(chan error)
-		go func() { closed <- sys.Close(within(t, time.Second)) }()
+		go func() { closed <- sys.Close(roomtest.Within(t, time.Second)) }()
 		time.Sleep(2 * time.Second)
 		close(d.hold)
 		require.NoError(t, <-done, "it was being written")
@@ -146,7 +165,7 @@ func TestG4_CloseAnswersThoseWhoWaitForTheDisk(t *testing.T) {
 
 func TestG6_CloseLeavesNothing(t *testing.T) { // a goroutine or timer left behind fails the bubble
 	synctest.Test(t, func(t *testing.T) {
-		sys := newSystem(t)
+		sys := roomtest.System(t)
 		dir := t.TempDir()
 		var wg sync.WaitGroup
 		for _, name := range []string{"a", "b", "c"} {
@@ -162,11 +181,11 @@ func TestG6_CloseLeavesNothing(t *testing.T) { // a goroutine or timer left behi
 			}
 		}
 		for range 3 { // under load, several times at once
-			wg.Go(func() { _ = sys.Close(within(t, time.Minute)) })
+			wg.Go(func() { _ = sys.Close(roomtest.Within(t, time.Minute)) })
 		}
 		wg.Wait()
 		for _, name := range []string{"a", "b", "c"} {
-			_, err := Add(newSystem(t), name, Config[int]{Path: filepath.Join(dir, name)})
+			_, err := Add(roomtest.System(t), name, Config[int]{Path: filepath.Join(dir, name)})
 			require.NoError(t, err, "its file is free")
 		}
 	})
@@ -176,16 +195,16 @@ func TestQ15_AnItemThatEndsItsProcessIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := Config[int]{Path: filepath.Join(t.TempDir(), "queue"), MaxTries: 2}
 		for try := range 2 {
-			sys := newSystem(t)
+			sys := roomtest.System(t)
 			q, err := Add(sys, "test", cfg)
 			require.NoError(t, err)
 			if try == 0 {
 				enqueue(t, q, 1)
 			}
 			assert.Equal(t, try+1, dequeue(t, q, 1)[0].Tries)
-			_ = sys.Close(endedCtx())
+			_ = sys.Close(roomtest.EndedContext())
 		}
-		q, err := Add(newSystem(t), "test", cfg)
+		q, err := Add(roomtest.System(t), "test", cfg)
 		require.NoError(t, err)
 		dead, err := q.Dead(context.Background(), 1)
 		require.NoError(t, err)
@@ -224,7 +243,7 @@ type storm struct {
 }
 
 func (s *storm) live(seeds *rand.Rand) {
-	sys := newSystem(s.t)
+	sys := roomtest.System(s.t)
 	q, err := Add(sys, "test", Config[int]{Path: s.path, Visibility: 20 * time.Millisecond, MaxTries: maxCount})
 	require.NoError(s.t, err)
 	q.vault.store.db.NoSync = true // the machine does not end
@@ -255,7 +274,7 @@ func (s *storm) live(seeds *rand.Rand) {
 	} else {
 		time.Sleep(30 * time.Millisecond)
 	}
-	_ = sys.Close(endedCtx())
+	_ = sys.Close(roomtest.EndedContext())
 	wg.Wait()
 }
 
@@ -302,7 +321,7 @@ func (s *storm) take(q *Queue[int], rng *rand.Rand) {
 }
 
 func (s *storm) reckon() {
-	q, err := Add(newSystem(s.t), "test", Config[int]{Path: s.path, MaxTries: maxCount})
+	q, err := Add(roomtest.System(s.t), "test", Config[int]{Path: s.path, MaxTries: maxCount})
 	require.NoError(s.t, err)
 	left := make(map[int]bool)
 	time.Sleep(time.Second)
@@ -331,38 +350,17 @@ func (s *storm) reckon() {
 
 func TestMetrics(t *testing.T) {
 	reader := metric.NewManualReader()
-	sys := newSystem(t, penstock.WithMeterProvider(metric.NewMeterProvider(metric.WithReader(reader))))
+	sys := roomtest.System(t, penstock.WithMeterProvider(metric.NewMeterProvider(metric.WithReader(reader))))
 	q, err := Add(sys, "jobs", Config[int]{Path: filepath.Join(t.TempDir(), "queue"), MaxSize: 3})
 	require.NoError(t, err)
 	enqueue(t, q, 1, 2, 3)
 	require.Error(t, q.Enqueue(context.Background(), 4))
 	require.NoError(t, q.Ack(context.Background(), dequeue(t, q, 1)[0].Receipt))
 
-	var data metricdata.ResourceMetrics
-	require.NoError(t, reader.Collect(context.Background(), &data))
-	got := make(map[string]int64)
-	for _, scope := range data.ScopeMetrics {
-		for _, m := range scope.Metrics {
-			switch points := m.Data.(type) {
-			case metricdata.Sum[int64]:
-				for _, point := range points.DataPoints {
-					outcome, _ := point.Attributes.Value("penstock.outcome")
-					got[m.Name+"/"+outcome.AsString()] = point.Value
-				}
-			case metricdata.Gauge[int64]:
-				for _, point := range points.DataPoints {
-					state, _ := point.Attributes.Value("penstock.state")
-					got[m.Name+"/"+state.AsString()] = point.Value
-				}
-			case metricdata.Histogram[float64]:
-				got[m.Name] = int64(points.DataPoints[0].Count)
-			}
-		}
-	}
-	assert.Equal(t, map[string]int64{
-		"penstock.queue.durable.items/enqueued": 3, "penstock.queue.durable.items/delivered": 1, "penstock.queue.durable.items/acknowledged": 1,
-		"penstock.queue.durable.items/returned": 0, "penstock.queue.durable.items/dead": 0, "penstock.queue.durable.items/refused": 1,
-		"penstock.queue.durable.held/waiting": 2, "penstock.queue.durable.held/delayed": 0, "penstock.queue.durable.held/out": 0, "penstock.queue.durable.held/dead": 0,
-		"penstock.queue.durable.takers/": 0, "penstock.queue.durable.commit": 5,
-	}, got)
+	assert.Equal(t, map[string]float64{
+		"penstock.queue.durable.items jobs enqueued": 3, "penstock.queue.durable.items jobs delivered": 1, "penstock.queue.durable.items jobs acknowledged": 1,
+		"penstock.queue.durable.items jobs returned": 0, "penstock.queue.durable.items jobs dead": 0, "penstock.queue.durable.items jobs refused": 1,
+		"penstock.queue.durable.held jobs waiting": 2, "penstock.queue.durable.held jobs delayed": 0, "penstock.queue.durable.held jobs out": 0, "penstock.queue.durable.held jobs dead": 0,
+		"penstock.queue.durable.takers jobs": 0, "penstock.queue.durable.commit jobs ok": 5, "penstock.queue.durable.batch jobs ok": 5,
+	}, roomtest.Series(t, reader, "penstock.queue", "penstock.outcome", "penstock.state"))
 }

@@ -54,8 +54,8 @@ func (v *vault) info() Info {
 // Infos tells of the system's durable queues, by name.
 func Infos(sys *penstock.System) []Info {
 	var infos []Info
-	if r := roomIn(sys); r != nil {
-		r.each(func(v *vault) { infos = append(infos, v.info()) })
+	for _, v := range roomIn(sys).All() {
+		infos = append(infos, v.info())
 	}
 	slices.SortFunc(infos, func(a, b Info) int { return cmp.Compare(a.Name, b.Name) })
 	return infos

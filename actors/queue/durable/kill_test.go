@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 // killMe is the environment variable that makes this test's binary the process that is killed: it holds the queue's path
@@ -159,6 +160,6 @@ func itemsLeft(t *testing.T, path string) map[string]bool {
 			left[d.Value] = true
 		}
 	}
-	_ = sys.Close(endedCtx())
+	_ = sys.Close(roomtest.EndedContext())
 	return left
 }

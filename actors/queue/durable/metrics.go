@@ -37,7 +37,7 @@ func newMetrics(sys *penstock.System, r *room) (*metrics, error) {
 		metric.WithDescription("Callers that wait for an item now."), metric.WithUnit("{caller}"))
 	errs[4] = err
 	m.registration, errs[5] = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		r.each(func(v *vault) {
+		for _, v := range r.All() {
 			info, name := v.info(), attribute.String("penstock.queue", v.name)
 			with := func(key, value string) metric.ObserveOption {
 				return metric.WithAttributes(m.system, name, attribute.String(key, value))
@@ -52,7 +52,7 @@ func newMetrics(sys *penstock.System, r *room) (*metrics, error) {
 				o.ObserveInt64(held, int64(n), with("penstock.state", state))
 			}
 			o.ObserveInt64(takers, int64(info.Takers), metric.WithAttributes(m.system, name))
-		})
+		}
 		return nil
 	}, items, held, takers)
 	return m, errors.Join(errs[:]...)

@@ -24,7 +24,6 @@ func openVault(r *room, name, path string, lockTimeout time.Duration, line queue
 		state: newState(cfg, queue.NewLine[stand](line)),
 		quiet: make(chan struct{}), stopped: make(chan struct{}),
 	}
-	v.wake.vault = v
 	s := &v.state
 	s.nextID, s.dead = c.lastID, c.dead
 	for i := range c.items {

@@ -17,15 +17,14 @@ type vault struct {
 	name   string
 	rules  *rules
 	store  *store
-	entry  *entry
-	wake   wake
+	seat   *seat
 	handle any // the *Queue[T]
 
 	mu      sync.Mutex
 	state   state         // guarded by mu
 	pending []*write      // guarded by mu: what is to be written next, in order
 	writing bool          // guarded by mu: the committer runs
-	woken   bool          // guarded by mu: a wake is on its way to the actor
+	called  bool          // guarded by mu: the actor is to be woken by unlock
 	next    time.Duration // guarded by mu: when the actor looks by itself, after the room's epoch
 	refusal error         // guarded by mu: why nothing new is let in
 	over    bool          // guarded by mu: nothing is written any more
@@ -41,7 +40,7 @@ func (v *vault) fault(err error) error { return fmt.Errorf("durable queue %q: %w
 func (v *vault) advance() (again time.Duration) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.woken, v.next = false, limit.Never
+	v.next = limit.Never
 	if v.over {
 		return limit.Never
 	}
@@ -68,9 +67,9 @@ func (v *vault) advance() (again time.Duration) {
 	return again
 }
 
-// call wakes the actor if there is something for it to do. The mutex is held.
+// call has unlock wake the actor if there is something for it to do. The mutex is held.
 func (v *vault) call(now time.Time) {
-	if v.woken || v.over {
+	if v.over {
 		return
 	}
 	s := &v.state
@@ -82,11 +81,18 @@ func (v *vault) call(now time.Time) {
 		due := s.due(now)
 		wanted = due != limit.Never && v.room.clock.Offset(now)+due < v.next
 	}
-	if wanted {
-		v.woken = true
-		v.room.family.Load().Send(v.entry, &v.wake)
-	}
+	v.called = v.called || wanted
 	v.note()
+}
+
+// unlock unlocks the mutex and wakes the actor if it was called.
+func (v *vault) unlock() {
+	called := v.called
+	v.called = false
+	v.mu.Unlock()
+	if called {
+		v.seat.Wake()
+	}
 }
 
 // note sees whether what Close waits for has come. The mutex is held.
@@ -135,15 +141,8 @@ func (v *vault) dismiss(reason error) {
 func (v *vault) abandoned(reason error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.woken, v.next = false, limit.Never
+	v.next = limit.Never
 	v.dismiss(v.fault(reason))
-}
-
-// asleep notes that a wake did not reach the actor.
-func (v *vault) asleep() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.woken = false
 }
 
 // end ends the queue and returns how many deliveries have not been acknowledged. What is being written is waited for by
@@ -154,8 +153,8 @@ func (v *vault) end(reason error) (unacknowledged int) {
 	if v.over {
 		return 0
 	}
-	v.refusal, v.over = reason, true
-	v.dismiss(reason)
+	v.refusal, v.over = v.fault(reason), true
+	v.dismiss(v.refusal)
 	if !v.writing {
 		v.abandon()
 	}
