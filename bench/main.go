@@ -1,4 +1,4 @@
-// Command bench measures Penstock's bucket and queue beside what one would use instead, in one process and in interleaved
+// Command bench measures Penstock's bucket, queue and pool beside what one would use instead, in one process and in interleaved
 // rounds, and prints ratios: absolute numbers from a shared machine mean little, their ratio in one run means more.
 //
 //	go run . [-run REGEXP] [-rounds N] [-time D] [-strict] …
@@ -18,9 +18,12 @@ import (
 	"runtime"
 	"strings"
 	"time"
+
+	"github.com/penstock-go/penstock/actors/pool"
 )
 
 func main() {
+	pool.Main() // this binary is its own child
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
@@ -121,6 +124,8 @@ var rows = []row{
 	{"pool/pond", poolPond},
 	{"pool/composed", poolComposed},
 	{"pool/kill", poolKill},
+	{"pool/wasm", poolWasm},
+	{"pool/process", poolProcess},
 	{"million", million},
 }
 

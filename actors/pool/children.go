@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -41,15 +42,19 @@ func callChild(ctx context.Context, j *Job, name string, asJSON bool, in, out an
 		cs.configure(Processes{MaxIdle: NoIdle}, slog.New(slog.DiscardHandler))
 		defer cs.close()
 	}
-	c, err := cs.take(ctx, j.task.MaxMemory)
-	if err != nil {
-		return fmt.Errorf("%s: %w", taskOf(j.PoolName(), j.task.Name), err)
+	for {
+		c, err := cs.take(ctx, j.task.MaxMemory)
+		if err != nil {
+			return fmt.Errorf("%s: %w", taskOf(j.PoolName(), j.task.Name), err)
+		}
+		fine, err := c.call(ctx, j, name, asJSON, in, out)
+		if fine {
+			cs.give(c)
+		}
+		if !errors.Is(err, errWorn) {
+			return err
+		}
 	}
-	fine, err := c.call(ctx, j, name, asJSON, in, out)
-	if fine {
-		cs.give(c)
-	}
-	return err
 }
 
 // take returns a warm child that may serve the call, or a new one.

@@ -146,7 +146,8 @@ func (e *MemoryError) Error() string {
 	return s
 }
 
-// CrashError is a task of the process tier whose process ended by itself, without an answer.
+// CrashError is a task of the process tier whose process ended by itself without an answer, or a command, or a WebAssembly
+// module, that ended with another status than 0.
 type CrashError struct {
 	Pool     string
 	Task     string
@@ -160,7 +161,7 @@ func (e *CrashError) Error() string {
 	if e.Signal != "" {
 		how = "signal: " + e.Signal
 	}
-	s := fmt.Sprintf("%s: its process crashed: %s", taskOf(e.Pool, e.Task), how)
+	s := fmt.Sprintf("%s crashed: %s", taskOf(e.Pool, e.Task), how)
 	if e.Stderr != "" {
 		s += "\n" + e.Stderr
 	}

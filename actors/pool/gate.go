@@ -3,12 +3,7 @@ package pool
 import (
 	"sync/atomic"
 	"time"
-
-	"github.com/penstock-go/penstock/registry"
 )
-
-// entry is how the directory knows a pool. Its Value is the gate, which so outlives the pool's actor.
-type entry = registry.Entry[string, gate]
 
 // gate is what callers may touch without a message: is there room, and may I wait for it? Everything in it but group is
 // guarded by the group's lock.
@@ -132,7 +127,6 @@ func (g *gate) leave(grp *group, j *job) {
 
 // letInWaiting lets in whoever has its turn at the pool, and returns those that can begin. The group is locked.
 func (g *gate) letInWaiting(grp *group, ready []*job) []*job {
-	g.state.woken = false
 	now := g.pool.room.clock.Now()
 	for {
 		c, whole := g.state.advance(&grp.stir)

@@ -39,7 +39,7 @@ func (grp *group) unlock() {
 	grp.stir = grp.stir[:0]
 	grp.mu.Unlock()
 	for _, s := range woken {
-		s.gate.pool.send(wake{s.gate})
+		s.gate.pool.seat.Wake()
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 // six are pools composed in every way: a chain of three, two that share its middle, and one with a choice.
@@ -57,20 +58,21 @@ func TestG10_AllComesBackWhateverTheEnding(t *testing.T) {
 	if testing.Short() {
 		jobs = 500
 	}
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		pools := six(t, sys, 100)
-		var callers callers
+		callers := roomtest.Callers{Ending: ending}
+		var crew sync.WaitGroup
 		for i := range jobs / each {
 			rnd := rand.New(rand.NewPCG(uint64(i), 7))
-			callers.wg.Go(func() {
+			crew.Go(func() {
 				for range each {
 					p := pools[rnd.IntN(len(pools))]
 					task := Task{Name: string('a' + rune(rnd.IntN(5))), MaxTime: time.Duration(1+rnd.IntN(900)) * time.Millisecond, MaxMemory: int64(1 + rnd.IntN(30)), Nice: rnd.IntN(5) - 2}
 					if rnd.IntN(2) == 0 {
 						task.Param = "top"
 					}
-					callers.note(oneOf(rnd, p, task))
+					callers.Note(oneOf(rnd, p, task))
 				}
 			})
 		}
@@ -99,15 +101,15 @@ func TestG10_AllComesBackWhateverTheEnding(t *testing.T) {
 				}
 			}
 		})
-		callers.wg.Wait()
+		crew.Wait()
 		close(stop)
 		others.Wait()
 		time.Sleep(time.Second) // the deaf return
 		synctest.Wait()
-		require.Equal(t, jobs, callers.total(), "everybody is answered once")
-		require.Empty(t, callers.strange)
+		require.Equal(t, jobs, callers.Total(), "everybody is answered once")
+		require.Empty(t, callers.Strange())
 		for _, end := range []string{"value", "error", "panic", "goexit", "timed out", "killed", "gave up", "no_workers", "no_memory"} {
-			require.NotZero(t, callers.ended()[end], "nobody ended by: %s", end)
+			require.NotZero(t, callers.Ended()[end], "nobody ended by: %s", end)
 		}
 		requireEmpty(t, pools...)
 		var counted uint64
@@ -147,18 +149,19 @@ func oneOf(rnd *rand.Rand, p *Pool, task Task) error {
 
 // The same in real time, with goroutines that really meet.
 func TestG12_EverythingAtOnce(t *testing.T) {
-	sys := newSystem(t)
+	sys := roomtest.System(t)
 	pools := six(t, sys, 100)
-	var callers callers
+	callers := roomtest.Callers{Ending: ending}
+	var crew sync.WaitGroup
 	for i := range 16 {
 		rnd := rand.New(rand.NewPCG(uint64(i), 3))
-		callers.wg.Go(func() {
+		crew.Go(func() {
 			for range 100 {
 				p := pools[rnd.IntN(len(pools))]
 				task := Task{MaxTime: time.Duration(1+rnd.IntN(10)) * time.Millisecond, MaxMemory: int64(1 + rnd.IntN(30))}
 				fn := ends[rnd.IntN(5)]
 				_, err := Run(context.Background(), p, task, fn)
-				callers.note(err)
+				callers.Note(err)
 				switch rnd.IntN(20) {
 				case 0:
 					p.Info()
@@ -172,9 +175,9 @@ func TestG12_EverythingAtOnce(t *testing.T) {
 			}
 		})
 	}
-	callers.wg.Wait()
-	require.Equal(t, 1600, callers.total())
-	require.Empty(t, callers.strange)
+	crew.Wait()
+	require.Equal(t, 1600, callers.Total())
+	require.Empty(t, callers.Strange())
 	for _, p := range pools {
 		require.NoError(t, p.Drain(context.Background()))
 	}
@@ -182,8 +185,8 @@ func TestG12_EverythingAtOnce(t *testing.T) {
 }
 
 func TestG4_WhoWaitsIsServedThroughARestart(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		p := newPool(t, Config{MaxWorkers: 1, MaxWaiting: 50}, deterministic())
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, Config{MaxWorkers: 1, MaxWaiting: 50}, roomtest.Deterministic())
 		b := newBlocker()
 		async(t, p, Task{}, b.run)
 		var futures []*Future[int]
@@ -201,8 +204,8 @@ func TestG4_WhoWaitsIsServedThroughARestart(t *testing.T) {
 }
 
 func TestG4_CloseLetsThoseWhoWaitHaveTheirTurn(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		pools := six(t, sys, 100)
 		b := newBlocker()
 		var futures []*Future[int]
@@ -229,10 +232,10 @@ func TestG4_CloseLetsThoseWhoWaitHaveTheirTurn(t *testing.T) {
 }
 
 func TestG4_CloseCutsShortWhenItsTimeIsUp(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{MaxWorkers: 1, MaxWaiting: 5})
 		runs, waits := async(t, p, Task{}, obedient), async(t, p, Task{}, one)
-		err := p.Close(within(t, time.Second))
+		err := p.Close(roomtest.Within(t, time.Second))
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.ErrorContains(t, err, "2 tasks were cut short")
 		_, err = await(runs)
@@ -247,11 +250,11 @@ func TestG4_CloseCutsShortWhenItsTimeIsUp(t *testing.T) {
 }
 
 func TestG6_CloseNamesWhatIsStuck(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{})
 		b := newBlocker()
 		f := async(t, p, Task{MaxTime: time.Hour}, b.run)
-		err := p.Close(within(t, time.Second))
+		err := p.Close(roomtest.Within(t, time.Second))
 		require.ErrorIs(t, err, ErrStuck)
 		require.ErrorContains(t, err, "1 functions ignore")
 		_, err = await(f)
@@ -264,8 +267,8 @@ func TestG6_CloseNamesWhatIsStuck(t *testing.T) {
 
 // A pool that is closed below or above another leaves the rest of them as they were.
 func TestG10_PoolsComeAndGo(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		shared := addPool(t, sys, "shared", Config{MaxWorkers: 4})
 		for range 20 {
 			customer := addPool(t, sys, "customer", Config{DelegateTo: shared, MaxWaiting: 5})
@@ -274,7 +277,7 @@ func TestG10_PoolsComeAndGo(t *testing.T) {
 			fine := async(t, customer, Task{}, one)
 			_, err := await(fine)
 			require.NoError(t, err)
-			require.ErrorIs(t, customer.Close(within(t, time.Second)), ErrStuck)
+			require.ErrorIs(t, customer.Close(roomtest.Within(t, time.Second)), ErrStuck)
 			_, err = await(stuck)
 			require.Equal(t, "killed", ending(err))
 			require.Equal(t, 1, shared.Info().Workers, "the stuck function still holds what it took")
@@ -285,7 +288,7 @@ func TestG10_PoolsComeAndGo(t *testing.T) {
 		require.Len(t, shared.gate().group.Load().members, 1, "nothing is remembered of those that went")
 		customer := addPool(t, sys, "customer", Config{DelegateTo: shared, MaxWaiting: 5})
 		holds := async(t, customer, Task{}, obedient)
-		require.ErrorIs(t, shared.Close(within(t, time.Second)), context.DeadlineExceeded)
+		require.ErrorIs(t, shared.Close(roomtest.Within(t, time.Second)), context.DeadlineExceeded)
 		_, err := await(holds)
 		require.ErrorIs(t, err, penstock.ErrClosed)
 		_, err = Run(context.Background(), customer, Task{}, one)
@@ -295,7 +298,7 @@ func TestG10_PoolsComeAndGo(t *testing.T) {
 }
 
 func TestP12_ACircleOfDelegatesIsAnError(t *testing.T) {
-	sys := newSystem(t)
+	sys := roomtest.System(t)
 	var a, b *Pool
 	a = addPool(t, sys, "a", Config{Delegate: func(any) []*Pool { return []*Pool{b} }})
 	b = addPool(t, sys, "b", Config{DelegateTo: a})
@@ -307,7 +310,7 @@ func TestP12_ACircleOfDelegatesIsAnError(t *testing.T) {
 	many := addPool(t, sys, "many", Config{Delegate: func(any) []*Pool { panic("lost") }})
 	_, err := Run(context.Background(), many, Task{}, one)
 	require.Equal(t, "panic", ending(err))
-	own := addPool(t, newSystem(t), "elsewhere", Config{})
+	own := addPool(t, roomtest.System(t), "elsewhere", Config{})
 	foreign := addPool(t, sys, "foreign", Config{Delegate: func(any) []*Pool { return []*Pool{own} }})
 	_, err = Run(context.Background(), foreign, Task{}, one)
 	require.ErrorContains(t, err, "another system")
@@ -348,8 +351,8 @@ func TestG6_NothingIsLeft(t *testing.T) {
 }
 
 func TestG6_CloseInAnyOrder(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		pools := six(t, sys, 10)
 		var wg sync.WaitGroup
 		for _, p := range pools {

@@ -3,41 +3,18 @@ package pool
 import (
 	"context"
 	"errors"
-	"maps"
-	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
-
-// bubble runs a test in virtual time. Time stands still while anything runs.
-func bubble(t *testing.T, run func(t *testing.T)) {
-	t.Helper()
-	synctest.Test(t, run)
-}
-
-// newSystem starts a system and closes it at the end of the test if the test has not.
-func newSystem(t testing.TB, opts ...penstock.Option) *penstock.System {
-	t.Helper()
-	sys, err := penstock.New(opts...)
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		ctx, cancel := context.WithCancel(context.Background())
-		cancel()
-		_ = sys.Close(ctx)
-	})
-	return sys
-}
 
 // newPool starts a system with one pool.
 func newPool(t testing.TB, cfg Config, opts ...penstock.Option) *Pool {
 	t.Helper()
-	return addPool(t, newSystem(t, opts...), "test", cfg)
+	return addPool(t, roomtest.System(t, opts...), "test", cfg)
 }
 
 func addPool(t testing.TB, sys *penstock.System, name string, cfg Config) *Pool {
@@ -45,11 +22,6 @@ func addPool(t testing.TB, sys *penstock.System, name string, cfg Config) *Pool 
 	p, err := New(sys, name, cfg)
 	require.NoError(t, err)
 	return p
-}
-
-// deterministic makes one order of events out of many.
-func deterministic() penstock.Option {
-	return penstock.WithDispatcher(actor.NewSynchronizedDispatcher(300))
 }
 
 // one is a function that returns at once.
@@ -91,7 +63,7 @@ func await[T any](f *Future[T]) (T, error) { return f.Await(context.Background()
 // crash makes the pool's actor panic, in the middle of its work and under the lock, if there is anything in the pool.
 func crash(p *Pool) {
 	once := false
-	p.send(&kill{gate: p.gate(), killed: make(chan int, 1), which: func(*job) bool {
+	p.seat.Send(&kill{gate: p.gate(), killed: make(chan int, 1), which: func(*job) bool {
 		if !once {
 			once = true
 			panic("crashed")
@@ -100,49 +72,10 @@ func crash(p *Pool) {
 	}})
 }
 
-// callers counts calls that were made and how they ended.
-type callers struct {
-	wg      sync.WaitGroup
-	mu      sync.Mutex
-	ends    map[string]int
-	strange []error
-}
-
-// call makes a call on a goroutine of its own.
-func (c *callers) call(fn func() error) {
-	c.wg.Go(func() { c.note(fn()) })
-}
-
-func (c *callers) note(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ends == nil {
-		c.ends = make(map[string]int)
-	}
-	end := ending(err)
-	c.ends[end]++
-	if end == "other" {
-		c.strange = append(c.strange, err)
-	}
-}
-
-// ended is how the calls so far ended.
-func (c *callers) ended() map[string]int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return maps.Clone(c.ends)
-}
-
-func (c *callers) total() (n int) {
-	for _, k := range c.ended() {
-		n += k
-	}
-	return n
-}
-
 // errOwn is an error of a function.
 var errOwn = errors.New("the function's own error")
 
+// ending names what became of a call.
 func ending(err error) string {
 	var panicked *penstock.PanicError
 	var rejected *RejectError
@@ -168,7 +101,7 @@ func ending(err error) string {
 	case errors.Is(err, penstock.ErrClosed):
 		return "closed"
 	}
-	return "other"
+	return roomtest.Other
 }
 
 // requireEmpty fails the test unless everything has come back to the pools.
@@ -190,11 +123,4 @@ func reason(t testing.TB, err error) Reason {
 	var rejected *RejectError
 	require.ErrorAs(t, err, &rejected)
 	return rejected.Reason
-}
-
-// within is a context that ends after d of virtual time. Its timer ends with the test.
-func within(t testing.TB, d time.Duration) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	t.Cleanup(cancel)
-	return ctx
 }

@@ -109,8 +109,8 @@ func Infos(sys *penstock.System) []Info {
 		return nil
 	}
 	if m := penstock.LookupPart[room](sys); m != nil {
-		for e := range m.pools.All() {
-			infos = append(infos, e.Value.info())
+		for _, p := range m.All() {
+			infos = append(infos, p.gate().info())
 		}
 	}
 	return infos

@@ -32,7 +32,7 @@ func (p *Pool) Resume() {
 // asked. Close may be called more than once; every call returns when the closing is done, or its ctx.
 func (p *Pool) Close(ctx context.Context) error {
 	err := p.finish(ctx)
-	p.room.pools.Remove(p.entry)
+	p.seat.Remove(penstock.ErrClosed)
 	return err
 }
 

@@ -42,8 +42,8 @@ func newInstruments(sys *penstock.System, m *room) (*instruments, error) {
 	waiting := gauge(5, "penstock.pool.waiting", "Tasks that wait for room.", "{task}")
 	stuck := gauge(6, "penstock.pool.stuck", "Functions that ignore the end of their context.", "{function}")
 	in.registration, errs[7] = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		for e := range m.pools.All() {
-			g := &e.Value
+		for _, p := range m.All() {
+			g := p.gate()
 			grp := g.lock()
 			s, n := g.state, g.counts
 			grp.unlock()

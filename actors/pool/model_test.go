@@ -100,7 +100,6 @@ func (w *world) settle() {
 		i := rapid.IntRange(0, len(w.stir)-1).Draw(w.t, "actor")
 		s := w.stir[i]
 		w.stir = slices.Delete(w.stir, i, i+1)
-		s.woken = false
 		for {
 			head, any := s.line.Peek()
 			c, whole := s.advance(&w.stir)
@@ -109,7 +108,7 @@ func (w *world) settle() {
 			}
 			require.True(w.t, any && head.claim == c)
 			for p := range s.line.All() {
-				if p.claim.nice == c.nice && p.claim.held > 0 && c.held > 1 && p.claim.routes[0][p.claim.held-1] == c.routes[0][0] {
+				if p.claim.nice == c.nice && below(p.claim, p.claim.held) == below(c, slices.Index(c.holds(), s)) {
 					require.Less(w.t, c.seq, p.claim.seq, "equals that come from one pool go in the order of their coming")
 				}
 				require.LessOrEqual(w.t, c.nice, p.claim.nice, "the more urgent goes first")
@@ -120,6 +119,14 @@ func (w *world) settle() {
 			}
 		}
 	}
+}
+
+// below is the pool that the claim holds before the one at this place of its route; nil if there is none.
+func below(c *claim, place int) *state {
+	if place == 0 {
+		return nil
+	}
+	return c.holds()[place-1]
 }
 
 // check compares the accounts with the sums, and looks for somebody who was forgotten.

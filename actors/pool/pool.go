@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/supervisor"
 )
 
 // Pool is a handle to a pool of a system: see [New]. It is safe for concurrent use.
 type Pool struct {
 	room     *room
-	entry    *entry
+	seat     *supervisor.Seat[*Pool]
+	door     gate
 	name     string
 	to       *Pool                   // that it delegates to; nil if it does not, or by a function
 	delegate func(param any) []*Pool // nil if it does not delegate by a function
@@ -32,7 +34,7 @@ type Pool struct {
 // Name is the pool's name.
 func (p *Pool) Name() string { return p.name }
 
-func (p *Pool) gate() *gate { return &p.entry.Value }
+func (p *Pool) gate() *gate { return &p.door }
 
 // start asks for room for a prepared job, and has it run if there is. If it has to wait its turn comes later.
 func (p *Pool) start(ctx context.Context, j *job) error {
@@ -72,7 +74,7 @@ func (p *Pool) Flush(cause error) int {
 
 func (p *Pool) kill(which func(*job) bool, cause error) int {
 	k := &kill{gate: p.gate(), which: which, cause: cause, killed: make(chan int, 1)}
-	p.send(k)
+	p.seat.Send(k)
 	return <-k.killed
 }
 
@@ -126,9 +128,6 @@ func (p *Pool) Config() Config {
 	defer grp.unlock()
 	return g.cfg
 }
-
-// send routes a message to the pool's actor.
-func (p *Pool) send(message any) { p.room.pools.Send(p.entry, message) }
 
 // fault says at which pool an error happened.
 func (p *Pool) fault(err error) error { return fmt.Errorf("pool %q: %w", p.name, err) }

@@ -65,9 +65,10 @@ func WithJSON() FuncOption { return func(o *funcOptions) { o.json = true } }
 // With is the call of the function with this argument, for [Run], [Async] or [Guard]: in a child process whose memory is
 // capped by the task's MaxMemory, and which is killed when the task's time is over or it is killed.
 //
-// The cap is on what the child takes beyond what it had when it was idle. The Go runtime takes memory in pieces of 4 MiB, so
-// a child may come to have 6 MiB more or less than the cap; its garbage collector works hard before that. A child that wants
-// more ends, with a [MemoryError].
+// The cap is on what the child takes beyond what it had when it was new. The Go runtime takes memory in pieces of 4 MiB, so a
+// child may come to have up to 8 MiB more, and for caps below 16 MiB these pieces are most of what counts; its garbage
+// collector works hard before that. A child that wants more ends, with a [MemoryError]. The cap holds off mistakes, not
+// malice: a function could lift it.
 //
 // The child's context ends with the task's time. Errors come back as text, in a [RemoteError], which knows only
 // context.Canceled and context.DeadlineExceeded again; a panic as a [penstock.PanicError]; a child that ended without an

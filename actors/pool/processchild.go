@@ -21,8 +21,6 @@ import (
 
 const (
 	stderrKept = 4 << 10 // bytes of a child's standard error, for who wants to know why it crashed
-	// grown is how much more than when it was new a child may hold, and still be used again.
-	grown = 4 << 20
 	// lastWords is how long a child that has closed its channel has to end by itself, so that it can be told why.
 	lastWords = time.Second
 )
@@ -165,17 +163,25 @@ func (c *child) greet(ctx context.Context) error {
 	return c.answers.SetReadDeadline(time.Time{})
 }
 
-// fits reports whether the child may serve a call that may take so much: it must not be old, and must not hold much more
-// than when it was new, for that would be on top of what the call may take.
+// errWorn is a call that was not made: another child must be asked.
+var errWorn = errors.New("earlier calls have left too much in the child's memory")
+
+// fits reports whether the child may serve a call that may take so much: it must not be old, and must not have more mapped
+// than the cap allows, or there would be none. What of that is in use only the child can tell: see errWorn.
 func (c *child) fits(memory int64) bool {
 	if c.calls >= c.cfg.MaxCalls || time.Since(c.born) > c.cfg.MaxAge {
 		return false
 	}
+	select {
+	case <-c.process.Gone():
+		return false
+	default:
+	}
 	if c.data == nil {
 		return true
 	}
-	now, err := c.data.Bytes()
-	return err == nil && now-c.idle <= grown+memory/16
+	now, err := c.data.Bytes() // it never gives address space back
+	return err == nil && now > 0 && now-c.idle <= memory
 }
 
 // allow caps what the child may take from now on.
@@ -187,7 +193,7 @@ func (c *child) allow(memory int64) error {
 		return nil
 	}
 	limit := c.idle + memory
-	if limit < memory { // it overflows: as good as none
+	if limit < c.idle { // it overflows: as good as none
 		limit = 1<<63 - 1
 	}
 	if limit == c.capped {
@@ -227,7 +233,7 @@ func (c *child) call(ctx context.Context, j *Job, name string, asJSON bool, in, 
 	if err != nil {
 		return false, c.explain(j, err)
 	}
-	return c.understand(j, &r, kind, payload, out)
+	return c.understand(ctx, j, &r, kind, payload, out)
 }
 
 // exchange sends the request and waits for its answer.
@@ -272,7 +278,7 @@ func (c *child) explain(j *Job, cause error) error {
 }
 
 // understand reads an answer.
-func (c *child) understand(j *Job, r *request, kind byte, payload []byte, out any) (fine bool, err error) {
+func (c *child) understand(ctx context.Context, j *Job, r *request, kind byte, payload []byte, out any) (fine bool, err error) {
 	task := taskOf(j.PoolName(), j.task.Name)
 	switch kind {
 	case sayValue:
@@ -282,6 +288,10 @@ func (c *child) understand(j *Job, r *request, kind byte, payload []byte, out an
 		return true, nil
 	case sayError:
 		if len(payload) > 0 {
+			if deadline, ok := ctx.Deadline(); ok && payload[0] == deadlineError && time.Until(deadline) <= 0 {
+				<-ctx.Done() // it is due: who has run out of time gets the same error, whoever noticed first
+				return true, context.Cause(ctx)
+			}
 			return true, &RemoteError{Func: r.name, Message: string(payload[1:]), kind: ofKind(payload[0])}
 		}
 	case sayPanic:
@@ -291,6 +301,8 @@ func (c *child) understand(j *Job, r *request, kind byte, payload []byte, out an
 		}
 	case sayGoexit:
 		return true, ErrGoexit
+	case sayWorn:
+		return false, errWorn
 	case sayUnknown:
 		return true, fmt.Errorf("%w call: no function %q is registered in the child", penstock.ErrInvalid, r.name)
 	case sayBad:

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	runtimemetrics "runtime/metrics"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/penstock-go/penstock/actors/pool/internal/proc"
 )
@@ -80,6 +82,8 @@ func serve() {
 		_ = proc.AwaitHangup(requestsFD)
 		proc.KillOwnGroup() // the parent is gone, and what its functions do is of no use any more
 	}()
+	// Who stops a service often sends these to all of its processes: for a child, the parent decides.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT, syscall.SIGTERM)
 	startThreads()
 	s := &server{requests: bufio.NewReader(requests), answers: answers, stream: newStream(), memory: newMemory()}
 	s.say(sayHello, []byte(wireVersion))
@@ -120,6 +124,10 @@ func (s *server) serveOne() {
 		s.say(answer, append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(data)), r.id), data...))
 	}()
 	s.memory.allow(r.memory)
+	if s.memory.worn() {
+		answer = sayWorn
+		return
+	}
 	answer, data = s.run(r)
 }
 
@@ -148,7 +156,7 @@ func (s *server) run(r *request) (answer byte, data []byte) {
 // is ready: their stacks, of 8 MiB each in a binary with cgo, are then no part of what a call may take.
 func startThreads() {
 	runtime.GC()
-	n := runtime.GOMAXPROCS(0) + 4
+	n := runtime.GOMAXPROCS(0) + 8
 	var locked, done sync.WaitGroup
 	locked.Add(n)
 	for range n {
@@ -168,13 +176,35 @@ const maxRequest = 1<<31 - 1
 // memory has a child's garbage collector work hard before the child comes to its cap.
 type memory struct {
 	idle    int64 // what the runtime held when nothing had been asked
+	objects int64 // of that, in objects
 	allowed int64 // on top of it, by the last call
 }
 
 func newMemory() *memory {
-	sample := []runtimemetrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	held, objects := memoryHeld()
+	return &memory{idle: held, objects: objects}
+}
+
+// memoryHeld is what the runtime has mapped and not given back, and what of it is in objects, dead ones included.
+func memoryHeld() (held, objects int64) {
+	sample := []runtimemetrics.Sample{
+		{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}, {Name: "/memory/classes/heap/objects:bytes"},
+	}
 	runtimemetrics.Read(sample)
-	return &memory{idle: int64(sample[0].Value.Uint64() - sample[1].Value.Uint64())}
+	return int64(sample[0].Value.Uint64() - sample[1].Value.Uint64()), int64(sample[2].Value.Uint64())
+}
+
+// worn reports whether what earlier calls have left in memory takes more than a quarter of what this one may have.
+func (m *memory) worn() bool {
+	left := func() bool {
+		_, objects := memoryHeld()
+		return m.allowed > 0 && objects-m.objects > m.allowed/4
+	}
+	if !left() {
+		return false
+	}
+	runtime.GC()
+	return left()
 }
 
 func (m *memory) allow(bytes int64) {

@@ -15,6 +15,7 @@ const (
 	sayPanic   = 'p' // child: it panicked; JSON of a remotePanic
 	sayGoexit  = 'x' // child: it ended its goroutine
 	sayUnknown = 'u' // child: there is no such function
+	sayWorn    = 'w' // child: not called, for earlier calls have left too much in its memory
 	sayBad     = 'b' // child: the argument or the result does not travel; the text says why
 )
 

@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-
-	"github.com/asynkron/protoactor-go/actor"
+	"time"
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/internal/clock"
@@ -16,9 +15,9 @@ import (
 
 // room is all pools of a system.
 type room struct {
+	supervisor.Room[*Pool]
 	logger  *slog.Logger
 	clock   clock.Clock
-	pools   *supervisor.Family[string, gate]
 	metrics *instruments
 	joining sync.Mutex // held while groups are joined
 	answers sync.Pool  // of channels on which jobs with one caller send the one word that they have ended
@@ -35,19 +34,25 @@ func roomOf(sys *penstock.System) (*room, error) {
 func newRoom(sys *penstock.System) (m *room, err error) {
 	m = &room{logger: sys.Logger(), clock: clock.New()}
 	m.answers.New = func() any { return make(chan struct{}, 1) }
-	m.pools, err = supervisor.NewFamily(sys.Tree(), supervisor.Spec[string, gate]{
-		Kind:  "pool",
-		Name:  "pools",
-		New:   func(e *entry) actor.Actor { return &poolActor{entry: e} },
-		Ended: m.ended,
-		Shut:  m.shut,
-		Drain: m.drain,
+	if m.metrics, err = newInstruments(sys, m); err != nil {
+		return nil, fmt.Errorf("pools: instruments: %w", err)
+	}
+	err = m.Open(sys.Tree(), supervisor.RoomSpec[*Pool]{
+		Kind: "pool",
+		Name: "pools",
+		Advance: func(p *Pool) time.Duration {
+			p.gate().look()
+			return supervisor.Never
+		},
+		Receive:   func(_ *Pool, message any) { message.(*kill).do() },
+		Shut:      func(p *Pool, _ error) { p.gate().shut() },
+		Abandoned: (*Pool).forsake,
+		End:       (*Pool).forsake,
+		Drain:     m.drain,
 	})
 	if err != nil {
-		return nil, err
-	}
-	if m.metrics, err = newInstruments(sys, m); err != nil {
-		return nil, errors.Join(fmt.Errorf("pools: instruments: %w", err), m.pools.Close(context.Background()))
+		m.metrics.close()
+		return nil, fmt.Errorf("pools: %w", err)
 	}
 	return m, nil
 }
@@ -81,11 +86,11 @@ func Get(sys *penstock.System, name string) (*Pool, bool) {
 	if m == nil {
 		return nil, false
 	}
-	e, ok := m.pools.Lookup(name)
+	seat, ok := m.Lookup(name)
 	if !ok {
 		return nil, false
 	}
-	return e.Value.pool, true
+	return seat.Member(), true
 }
 
 func (m *room) add(name string, cfg Config) (*Pool, error) {
@@ -109,15 +114,15 @@ func (m *room) connect(p *Pool, cfg Config) error {
 			return p.fault(fmt.Errorf("%w: pool %q, to which it is to delegate", penstock.ErrClosed, to.name))
 		}
 	}
-	_, err := m.pools.Add(p.name, func(e *entry) {
-		p.entry = e
-		e.Value.open(p, cfg)
+	return m.Add(p.name, func(seat *supervisor.Seat[*Pool]) *Pool {
+		p.seat = seat
+		p.gate().open(p, cfg)
 		p.routes = wayUp(p)
 		if p.to != nil {
-			m.merge(&e.Value, p.to.gate())
+			m.merge(p.gate(), p.to.gate())
 		}
+		return p
 	})
-	return err
 }
 
 // wayUp is the one way up from a pool, nil if a delegate function may choose another for each task.
@@ -132,12 +137,11 @@ func wayUp(p *Pool) []route {
 	return []route{r}
 }
 
-// ended tells whoever waits at a pool that its actor is no more, until its next use or for good.
-func (m *room) ended(e *entry, reason error) {
-	g := &e.Value
+// forsake tells whoever waits at the pool that its actor is no more, until its next use or for good.
+func (p *Pool) forsake(reason error) {
+	g := p.gate()
 	grp := g.lock()
 	defer grp.unlock()
-	g.state.woken = false // if a wake is under way nobody will act on it
 	why := Broken
 	if errors.Is(reason, penstock.ErrClosed) {
 		why = Closed
@@ -151,22 +155,15 @@ func (m *room) ended(e *entry, reason error) {
 	}
 }
 
-// shut lets nothing new in.
-func (m *room) shut(error) {
-	for e := range m.pools.All() {
-		e.Value.shut()
-	}
-}
-
 // drain lets those who wait have their turn, and waits until all have returned.
 func (m *room) drain(ctx context.Context) error {
 	defer m.metrics.close()
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	var errs []error
-	for e := range m.pools.All() {
+	for _, p := range m.All() {
 		wg.Go(func() {
-			err := e.Value.pool.finish(ctx)
+			err := p.finish(ctx)
 			mu.Lock()
 			defer mu.Unlock()
 			errs = append(errs, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 func TestP1_RunReturnsWhatTheFunctionDid(t *testing.T) {
@@ -73,7 +74,7 @@ func TestP2_AsyncReturnsAtOnceAndAwaitTheResult(t *testing.T) {
 }
 
 func TestP2_AsyncEndsWithItsContext(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{MaxWorkers: 1, MaxWaiting: 1})
 		ctx, cancel := context.WithCancel(context.Background())
 		runs, err := Async(ctx, p, Task{}, obedient)
@@ -152,7 +153,7 @@ func TestP4_HugeNumbersDoNotOverflow(t *testing.T) {
 }
 
 func TestP5_WhatTakesTooLongIsEnded(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{})
 		began := time.Now()
 		_, err := Run(context.Background(), p, Task{Name: "slow", MaxTime: 5 * time.Second}, func(ctx context.Context) (int, error) {
@@ -172,7 +173,7 @@ func TestP5_WhatTakesTooLongIsEnded(t *testing.T) {
 
 // One timer serves all jobs of a pool; each is ended at its own time all the same.
 func TestP5_EachJobHasItsOwnTime(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{})
 		began := time.Now()
 		times := []time.Duration{9, 2, 5, 2, 7, 1, 8, 60}
@@ -181,21 +182,21 @@ func TestP5_EachJobHasItsOwnTime(t *testing.T) {
 			futures[i] = async(t, p, Task{MaxTime: d * time.Second}, obedient)
 			time.Sleep(100 * time.Millisecond)
 		}
-		var callers callers
+		callers := roomtest.Callers{Ending: ending}
 		for i, d := range times {
-			callers.call(func() error {
+			callers.Call(func() error {
 				_, err := await(futures[i])
 				require.Equal(t, d*time.Second+time.Duration(i)*100*time.Millisecond, time.Since(began))
 				return err
 			})
 		}
-		callers.wg.Wait()
-		require.Equal(t, map[string]int{"timed out": len(times)}, callers.ended())
+		callers.Wait()
+		require.Equal(t, map[string]int{"timed out": len(times)}, callers.Ended())
 	})
 }
 
 func TestP6_AGoroutineIsNeitherCappedNorKilled(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{MaxWorkers: 1})
 		b := newBlocker()
 		_, err := Run(context.Background(), p, Task{MaxTime: time.Second, MaxMemory: 1}, b.run)
@@ -227,7 +228,7 @@ func TestP7_ACrashReachesItsCallerAndNobodyElse(t *testing.T) {
 }
 
 func TestP8_KillEndsAllOfAName(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{MaxWorkers: 3, MaxWaiting: 2})
 		a1, a2 := async(t, p, Task{Name: "a"}, obedient), async(t, p, Task{Name: "a"}, obedient)
 		b := async(t, p, Task{Name: "b"}, obedient)
@@ -263,7 +264,7 @@ func TestP9_KillByReference(t *testing.T) {
 }
 
 func TestP10_FlushEndsAll(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{MaxWorkers: 5, MaxWaiting: 5})
 		var futures []*Future[int]
 		for range 10 {
@@ -281,8 +282,8 @@ func TestP10_FlushEndsAll(t *testing.T) {
 }
 
 func TestP11_APoolTakesFromThoseAboveToo(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		top := addPool(t, sys, "top", Config{MaxMemory: 100, MaxWorkers: 3})
 		middle := addPool(t, sys, "middle", Config{MaxMemory: 80, DelegateTo: top})
 		left := addPool(t, sys, "left", Config{MaxMemory: 50, DelegateTo: middle})
@@ -322,8 +323,8 @@ func TestP11_APoolTakesFromThoseAboveToo(t *testing.T) {
 }
 
 func TestP12_AFunctionPicksThePools(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		x := addPool(t, sys, "x", Config{MaxWorkers: 1})
 		y := addPool(t, sys, "y", Config{MaxWorkers: 1})
 		pick := addPool(t, sys, "pick", Config{Delegate: func(param any) []*Pool {
@@ -362,8 +363,8 @@ func TestP12_AFunctionPicksThePools(t *testing.T) {
 }
 
 func TestP13_ADelegateFunctionThatDoesNotAnswerIsNotWaitedFor(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		hung := make(chan struct{})
 		p := addPool(t, sys, "p", Config{MaxWorkers: 2, Delegate: func(any) []*Pool { <-hung; return nil }})
 		began := time.Now()
@@ -383,8 +384,8 @@ func TestP13_ADelegateFunctionThatDoesNotAnswerIsNotWaitedFor(t *testing.T) {
 }
 
 func TestP14_BadOptionsAreNamed(t *testing.T) {
-	sys := newSystem(t)
-	other := addPool(t, newSystem(t), "other", Config{})
+	sys := roomtest.System(t)
+	other := addPool(t, roomtest.System(t), "other", Config{})
 	_, err := New(sys, "p", Config{
 		MaxWorkers: -1, MaxMemory: -2, DelegateTo: other, Delegate: func(any) []*Pool { return nil }, PoolTimeout: -1,
 		MaxWaiting: -1, MaxWait: -1, MaxStuck: -1, Grace: -1,
@@ -417,7 +418,7 @@ func TestP14_BadOptionsAreNamed(t *testing.T) {
 }
 
 func TestP15_PoolsHaveNames(t *testing.T) {
-	sys := newSystem(t)
+	sys := roomtest.System(t)
 	_, ok := Get(sys, "p")
 	require.False(t, ok)
 	p := addPool(t, sys, "p", Config{})
@@ -445,7 +446,7 @@ func TestP15_PoolsHaveNames(t *testing.T) {
 }
 
 func TestGuardIsRunWithoutAPool(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		n, err := Guard(context.Background(), Task{}, one)
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
@@ -456,7 +457,7 @@ func TestGuardIsRunWithoutAPool(t *testing.T) {
 		_, err = Guard(context.Background(), Task{}, func(context.Context) (int, error) { runtime.Goexit(); return 0, nil })
 		require.ErrorIs(t, err, ErrGoexit)
 		b := newBlocker()
-		_, err = Guard(within(t, time.Second), Task{}, b.run)
+		_, err = Guard(roomtest.Within(t, time.Second), Task{}, b.run)
 		require.ErrorIs(t, err, context.DeadlineExceeded, "the caller does not wait for a function that ignores its context")
 		close(b.release)
 		canceled, cancel := context.WithCancel(context.Background())

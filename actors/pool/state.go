@@ -21,7 +21,6 @@ type state struct {
 	draining   bool               // nobody is let in, for a time
 	shut       bool               // nobody new is let in; who waits still is
 	ended      bool               // nobody is let in any more
-	woken      bool               // the pool's actor has a wake under way
 }
 
 // lacks is what the pool has too little of for a claim, or accepted if it has room.
@@ -96,8 +95,7 @@ type place struct {
 type stir []*state
 
 func (w *stir) add(s *state) {
-	if s.line.Len() > 0 && !s.woken {
-		s.woken = true
+	if s.line.Len() > 0 && !slices.Contains(*w, s) {
 		*w = append(*w, s)
 	}
 }
@@ -158,10 +156,12 @@ func (c *claim) pass() (at *state, why Reason) {
 }
 
 // hopeless reports whether no route could carry the claim even if nothing ran.
-func (c *claim) hopeless() bool {
-	return !slices.ContainsFunc(c.routes, func(r route) bool {
-		return !slices.ContainsFunc(r[c.held:], func(s *state) bool { return s.ended || c.memory > s.maxMemory })
-	})
+func (c *claim) hopeless() bool { return !slices.ContainsFunc(c.routes, c.possible) }
+
+// possible reports whether the rest of a route could carry the claim if nothing ran. One that cannot is not begun: further up
+// there would be no way on, and the claim would be off the others.
+func (c *claim) possible(r route) bool {
+	return !slices.ContainsFunc(r[c.held:], func(s *state) bool { return s.ended || c.memory > s.maxMemory })
 }
 
 // climb takes what the claim can have, pool by pool, and has it get in line where it can go no further. It reports whether
@@ -182,7 +182,7 @@ func (c *claim) climb(w *stir) (whole bool) {
 // next is a pool, among those that come next on the claim's routes, which has room for it and nobody waiting.
 func (c *claim) next() *state {
 	for _, r := range c.routes {
-		if s := r[c.held]; s.line.Len() == 0 && s.lacks(c.memory) == accepted {
+		if s := r[c.held]; s.line.Len() == 0 && s.lacks(c.memory) == accepted && c.possible(r) {
 			return s
 		}
 	}
@@ -204,7 +204,7 @@ func (c *claim) choose(s *state) {
 func (c *claim) queue(w *stir) {
 	for _, r := range c.routes {
 		s := r[c.held]
-		if s.ended || c.memory > s.maxMemory || c.waitsFor(s) {
+		if !c.possible(r) || c.waitsFor(s) {
 			continue
 		}
 		p := &place{claim: c, state: s}

@@ -31,7 +31,6 @@ func wait(t *testing.T, c *claim) {
 	require.False(t, c.climb(&w))
 	require.NotEmpty(t, c.places)
 	for _, s := range w {
-		s.woken = false
 		c, _ := s.advance(&w)
 		require.Nil(t, c)
 	}
@@ -153,4 +152,19 @@ func TestP4_WhatCanNeverFitIsHopeless(t *testing.T) {
 	require.True(t, m.of(11, 0, route{small}).hopeless())
 	require.False(t, m.of(11, 0, route{small}, route{large}).hopeless())
 	require.False(t, m.of(10, 0, route{small}).hopeless())
+}
+
+// A way that ends at a pool which is too small for the claim is not begun, whatever room there is on it below.
+func TestP12_AWayThatCannotCarryATaskIsNotTaken(t *testing.T) {
+	var m claims
+	a, full, free, small := account("a", 9, 100), account("full", 1, 100), account("free", 9, 100), account("small", 9, 1)
+	last := pass(t, m.of(1, 0, route{full}))
+	c := m.of(2, 0, route{a, free, small}, route{a, full})
+	wait(t, c)
+	require.Zero(t, free.workers)
+	var w stir
+	last.drop(&w)
+	got, whole := full.advance(&w)
+	require.Same(t, c, got)
+	require.True(t, whole)
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 // ignoring is a function with a name that a stack shows.
@@ -22,8 +24,8 @@ func deafToTheEnd(b *blocker) (int, error) {
 }
 
 func TestStuckFunctionsAreCountedAndShown(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		shared := addPool(t, sys, "shared", Config{MaxStuck: 2})
 		p := addPool(t, sys, "p", Config{DelegateTo: shared})
 		b := newBlocker()
@@ -57,7 +59,7 @@ func TestStuckFunctionsAreCountedAndShown(t *testing.T) {
 }
 
 func TestTooManyStuckFunctionsLetNobodyIn(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{MaxStuck: 2, MaxWaiting: 1})
 		b := newBlocker()
 		for range 2 {

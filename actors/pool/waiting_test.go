@@ -9,10 +9,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/roomtest"
 )
 
 func TestG7_WhoWaitsHasItsTurnByNicenessAndThenInOrder(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{MaxWorkers: 1, MaxWaiting: 10})
 		b := newBlocker()
 		async(t, p, Task{}, b.run)
@@ -37,7 +38,7 @@ func TestG7_WhoWaitsHasItsTurnByNicenessAndThenInOrder(t *testing.T) {
 }
 
 func TestG5_WaitingIsBoundedAndRefusedAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{MaxWorkers: 1, MaxWaiting: 2})
 		async(t, p, Task{}, obedient)
 		async(t, p, Task{}, obedient)
@@ -60,7 +61,7 @@ func TestG5_NobodyWaitsUnlessToldSo(t *testing.T) {
 }
 
 func TestP3_WhoHasWaitedForMaxWaitIsRejected(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{MaxWorkers: 1, MaxWaiting: 2, MaxWait: 3 * time.Second})
 		f := async(t, p, Task{}, obedient)
 		began := time.Now()
@@ -75,7 +76,7 @@ func TestP3_WhoHasWaitedForMaxWaitIsRejected(t *testing.T) {
 
 // Time is counted from a job's start, not from when it began to wait.
 func TestP5_WaitingDoesNotCount(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{MaxWorkers: 1, MaxWaiting: 1})
 		async(t, p, Task{MaxTime: 10 * time.Second}, obedient)
 		began := time.Now()
@@ -86,7 +87,7 @@ func TestP5_WaitingDoesNotCount(t *testing.T) {
 }
 
 func TestP4_AnImpossibleTaskDoesNotWait(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{MaxMemory: 100, MaxWaiting: 10})
 		_, err := Run(context.Background(), p, Task{MaxMemory: 101}, one)
 		require.Equal(t, NoMemory, reason(t, err))
@@ -100,7 +101,7 @@ func TestP4_AnImpossibleTaskDoesNotWait(t *testing.T) {
 }
 
 func TestLimitsChangeAtRunTime(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{MaxWorkers: 1, MaxWaiting: 5})
 		var futures []*Future[int]
 		for range 4 {
@@ -130,12 +131,12 @@ func TestLimitsChangeAtRunTime(t *testing.T) {
 }
 
 func TestDrainAndResume(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{MaxWorkers: 1, MaxWaiting: 5})
 		b := newBlocker()
 		first := async(t, p, Task{}, b.run)
 		waits := async(t, p, Task{}, one)
-		require.ErrorIs(t, p.Drain(within(t, time.Second)), context.DeadlineExceeded)
+		require.ErrorIs(t, p.Drain(roomtest.Within(t, time.Second)), context.DeadlineExceeded)
 		_, err := Run(context.Background(), p, Task{}, one)
 		require.Equal(t, Draining, reason(t, err))
 		require.True(t, p.Info().Draining)
@@ -154,12 +155,12 @@ func TestDrainAndResume(t *testing.T) {
 
 // What a task holds below while it waits further up comes back when it gives up there.
 func TestG3_GivingUpAPlaceFurtherUpCostsNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
 		shared := addPool(t, sys, "shared", Config{MaxWorkers: 1})
 		mine := addPool(t, sys, "mine", Config{MaxWorkers: 5, MaxWaiting: 5, DelegateTo: shared})
 		f := async(t, shared, Task{}, obedient)
-		_, err := Run(within(t, time.Second), mine, Task{}, one)
+		_, err := Run(roomtest.Within(t, time.Second), mine, Task{}, one)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		requireEmpty(t, mine)
 		require.Equal(t, 1, shared.Info().Workers)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strconv"
 	"syscall"
 
@@ -87,6 +88,11 @@ func CapAndExec(bytes int64, path string, argv, env []string) error {
 		if err := unix.Setrlimit(unix.RLIMIT_DATA, &limit); err != nil {
 			return fmt.Errorf("RLIMIT_DATA: %w", err)
 		}
+	}
+	// The signal for the parent's death belongs to a thread, and this may not be the one that was started with it.
+	runtime.LockOSThread()
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0); err != nil {
+		return fmt.Errorf("PR_SET_PDEATHSIG: %w", err)
 	}
 	return unix.Exec(path, argv, env)
 }

@@ -21,6 +21,7 @@ func NewTail(limit int) *Tail { return &Tail{max: limit} }
 // marks are what the Go runtime, its cgo part and its race detector write when they are refused memory.
 var marks = [][]byte{
 	[]byte("runtime: out of memory"), []byte("fatal error: out of memory"), []byte("runtime: cannot allocate memory"),
+	[]byte("runtime.(*spanQueue)"), // which the collector of Go 1.26 does not check for nil before it uses it
 	[]byte("failed to create new OS thread"), []byte("pthread_create failed"), []byte("ThreadSanitizer failed to allocate"),
 }
 
