@@ -1,8 +1,9 @@
 // Demo shows Penstock at work: against a strict API and before a server that is asked for too much, beside what people use
-// instead, or on an access log of your own.
+// instead, with functions that get out of hand, or on an access log of your own.
 //
 //	go run ./cmd/demo
 //	go run ./cmd/demo -act overload
+//	go run ./cmd/demo -act pool -dir ~/src
 //	go run ./cmd/demo -log access.log.gz -limit 10/6s -limit 100/1m
 package main
 
@@ -15,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 
+	"github.com/penstock-go/penstock/actors/pool"
 	"github.com/penstock-go/penstock/cmd/demo/internal/mill"
 )
 
@@ -26,7 +28,9 @@ const (
 )
 
 func main() {
-	if config, ok := os.LookupEnv(mill.Variable); ok { // the server of the second act, which this program started
+	// This program starts itself again: as the third act's children, of which Main does not return, and as the second act's server.
+	pool.Main()
+	if config, ok := os.LookupEnv(mill.Variable); ok {
 		os.Exit(mill.Main(config, os.Stdin, os.Stdout, os.Stderr))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -60,6 +64,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 type results struct {
 	Race     *raceResult     `json:"race,omitempty"`
 	Overload *overloadResult `json:"overload,omitempty"`
+	Pool     *poolResult     `json:"pool,omitempty"`
 }
 
 // actAll plays the acts that are asked for, one after the other, and prints each when it is over; as JSON all of them at the
@@ -71,30 +76,40 @@ func actAll(ctx context.Context, o options, _ io.Reader, stdout, stderr io.Write
 	}
 	var all results
 	var broken []error
-	if o.plays(nameRace) {
-		result, err := actRace(ctx, o.race, text, stderr)
+	for _, name := range acts {
+		if !o.plays(name) || ctx.Err() != nil {
+			continue
+		}
+		kept, err := all.play(ctx, name, o, text, stderr)
 		if err != nil {
 			return err
 		}
-		all.Race = &result
-		if !result.Kept {
-			broken = append(broken, errors.New("a promise of Penstock is broken: see the race"))
-		}
-	}
-	if o.plays(nameOverload) && ctx.Err() == nil {
-		result, err := actOverload(ctx, o.overload, text, stderr)
-		if err != nil {
-			return err
-		}
-		all.Overload = &result
-		if !result.Kept {
-			broken = append(broken, errors.New("a promise of Penstock is broken: see the overload"))
+		if !kept {
+			broken = append(broken, fmt.Errorf("a promise of Penstock is broken: see the %s", name))
 		}
 	}
 	if o.json {
 		broken = append(broken, printJSON(stdout, all))
 	}
 	return errors.Join(broken...)
+}
+
+// play plays one act and reports whether Penstock kept its promise.
+func (r *results) play(ctx context.Context, name string, o options, stdout, stderr io.Writer) (kept bool, err error) {
+	switch name {
+	case nameRace:
+		result, err := actRace(ctx, o.race, stdout, stderr)
+		r.Race = &result
+		return result.Kept, err
+	case nameOverload:
+		result, err := actOverload(ctx, o.overload, stdout, stderr)
+		r.Overload = &result
+		return result.Kept, err
+	default:
+		result, err := actPool(ctx, o.pool, stdout, stderr)
+		r.Pool = &result
+		return result.Kept, err
+	}
 }
 
 // actRace runs the three kinds of clients against the strict API.
@@ -115,6 +130,22 @@ func actOverload(ctx context.Context, o overload, stdout, stderr io.Writer) (ove
 		return overloadResult{}, err
 	}
 	result, err := o.run(ctx, stderr)
+	if err != nil {
+		return result, err
+	}
+	return result, result.print(stdout)
+}
+
+// actPool has files worked on among functions that get out of hand.
+func actPool(ctx context.Context, a poolAct, stdout, stderr io.Writer) (poolResult, error) {
+	tree, err := a.find(ctx)
+	if err != nil {
+		return poolResult{}, err
+	}
+	if err := a.announce(stdout, tree); err != nil {
+		return poolResult{}, err
+	}
+	result, err := a.run(ctx, tree, stderr)
 	if err != nil {
 		return result, err
 	}

@@ -17,13 +17,15 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/penstock-go/penstock/actors/pool"
 	"github.com/penstock-go/penstock/cmd/demo/internal/mill"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// TestMain is the second act's server where the act has started this binary as one.
+// TestMain is the second act's server, or a child process of the third act's pools, where the act has started this binary as one.
 func TestMain(m *testing.M) {
+	pool.Main()
 	if config, ok := os.LookupEnv(mill.Variable); ok {
 		os.Exit(mill.Main(config, os.Stdin, os.Stdout, os.Stderr))
 	}
@@ -144,9 +146,15 @@ func TestUsage(t *testing.T) {
 		{"-log x -max-waiting 0", "-max-waiting is 0, it takes 1 or more"},
 		{"-log x -quick -users 3", "-users does not go with -log\n-quick does not go with -log"},
 		{"-log=", "-log takes a file, or - for standard input"},
-		{"-act encore", `-act is "encore", it takes race or overload`},
+		{"-act encore", `-act is "encore", it takes race, overload or pool`},
 		{"-act race -log x", "-act does not go with -log"},
 		{"-act overload -users 3", "-users does not go with -act overload"},
+		{"-act pool -users 3", "-users does not go with -act pool"},
+		{"-act race -dir .", "-dir does not go with -act race"},
+		{"-dir . -log x", "-dir does not go with -log"},
+		{"-dir=", "-dir is empty, it takes a directory"},
+		{"-dir nowhere", `-dir is "nowhere", it takes a directory: stat nowhere: `},
+		{"-dir main.go", `-dir is "main.go", it takes a directory, and that is a file`},
 		{"-act overload -duration 2h", "-duration is 2h0m0s, it takes 1s to 1h"},
 		{"-duration 10ms", "-duration is 10ms, it takes 1s to 1h"},
 		{"-users 0", "-users is 0, it takes 1 to 200"},
@@ -177,26 +185,25 @@ func TestInterruptedLog(t *testing.T) {
 	assert.Contains(t, stdout.String(), "by 1 client,")
 }
 
-// TestDurations: what is given is for both acts, and what is not is each one's own.
+// TestDurations: what is given is for all acts, and what is not is each one's own.
 func TestDurations(t *testing.T) {
-	for args, want := range map[string][2]time.Duration{
-		"":                       {20 * time.Second, 10 * time.Second},
-		"-quick":                 {5500 * time.Millisecond, 2 * time.Second},
-		"-duration 5s":           {5 * time.Second, 5 * time.Second},
-		"-duration 8s -quick":    {8*time.Second + 2*time.Second/3, 8 * time.Second},
-		"-act race -duration 5s": {5 * time.Second, 5 * time.Second},
+	for args, want := range map[string][3]time.Duration{
+		"":                       {20 * time.Second, 10 * time.Second, 15 * time.Second},
+		"-quick":                 {5500 * time.Millisecond, 2 * time.Second, 3 * time.Second},
+		"-duration 5s":           {5 * time.Second, 5 * time.Second, 5 * time.Second},
+		"-duration 8s -quick":    {8*time.Second + 2*time.Second/3, 8 * time.Second, 8 * time.Second},
+		"-act race -duration 5s": {5 * time.Second, 5 * time.Second, 5 * time.Second},
 	} {
 		o, err := parseOptions(strings.Fields(args))
 		require.NoError(t, err, args)
-		assert.Equal(t, want, [2]time.Duration{o.race.duration, o.overload.duration}, args)
+		assert.Equal(t, want, [3]time.Duration{o.race.duration, o.overload.duration, o.pool.duration}, args)
 	}
 }
 
-func TestSeedIsForBothActs(t *testing.T) {
+func TestSeedIsForAllActs(t *testing.T) {
 	o, err := parseOptions([]string{"-seed", "7"})
 	require.NoError(t, err)
-	assert.EqualValues(t, 7, o.race.seed)
-	assert.EqualValues(t, 7, o.overload.seed)
+	assert.Equal(t, [3]uint64{7, 7, 7}, [3]uint64{o.race.seed, o.overload.seed, o.pool.seed})
 }
 
 func TestWholeWindows(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/penstock-go/penstock/cmd/demo/internal/strict"
@@ -13,9 +15,9 @@ import (
 
 const usage = `Demo shows Penstock at work.
 
-  demo [-act race|overload] [-duration D] [-users 20] [-seed 1] [-quick] [-json]
+  demo [-act race|overload|pool] [-duration D] [-users 20] [-dir DIR] [-seed 1] [-quick] [-json]
 
-    Two acts, one after the other; -act plays one of them. The exit code is 1 if Penstock broke
+    Three acts, one after the other; -act plays one of them. The exit code is 1 if Penstock broke
     a promise.
 
     race      A strict API on this machine allows each user 10 requests in any 6 seconds and
@@ -26,14 +28,20 @@ const usage = `Demo shows Penstock at work.
     overload  A server on this machine is asked for 5 times of what it can do: as it is, behind a
               semaphore, and behind Penstock's queue. The promise is that something becomes of
               every request, and that with the queue no fewer are answered in time than without.
+    pool      Real files are hashed and compressed in pools that two customers share, among functions
+              that hang, spin, panic, exit and take memory without end. The promise is that every
+              file is done, every failure stays with its caller, and nothing is left behind.
 
     -duration  how long the race runs, 1s to 1h; one that would end just when the API opens again
                goes on for a third of a window                             (default 20s)
                and how long each server of the overload is under load      (default 10s)
+               and after how long the pools are asked for no more files    (default 15s)
     -users     how many users the API of the race has, 1 to 200            (default 20)
+    -dir       the directory whose files the pools work on, with all below it: the first 20,000
+               of 1 byte to 16 MiB           (default: Go's own sources, or the current directory)
     -seed      what the demand is drawn from                               (default 1)
-    -quick     10 requests in any 2 seconds instead of 6, for 5.5 s, and 2 s under load: a check
-               for machines
+    -quick     10 requests in any 2 seconds instead of 6, for 5.5 s, 2 s under load, and 300 files:
+               a check for machines
 
   demo -log FILE [-limit 10/6s]... [-max-waiting N] [-json]
 
@@ -50,6 +58,7 @@ const usage = `Demo shows Penstock at work.
 
   go run ./cmd/demo
   go run ./cmd/demo -act overload
+  go run ./cmd/demo -act pool -dir .
   go run ./cmd/demo -log /var/log/nginx/access.log -limit 10/1s -limit 100/1m
 `
 
@@ -57,7 +66,11 @@ const usage = `Demo shows Penstock at work.
 const (
 	nameRace     = "race"
 	nameOverload = "overload"
+	namePool     = "pool"
 )
+
+// acts in the order in which they are played.
+var acts = []string{nameRace, nameOverload, namePool}
 
 var errHelp = flag.ErrHelp
 
@@ -67,6 +80,7 @@ type options struct {
 	act      string // "" plays all
 	race     race
 	overload overload
+	pool     poolAct
 	log      string // "" plays the acts
 	whatIf   whatIf
 }
@@ -86,6 +100,7 @@ func parseOptions(args []string) (options, error) {
 	flags.DurationVar(&duration, "duration", 0, "")
 	flags.IntVar(&o.race.users, "users", 20, "")
 	flags.Uint64Var(&o.race.seed, "seed", 1, "")
+	flags.StringVar(&o.pool.dir, "dir", "", "")
 	flags.StringVar(&o.log, "log", "", "")
 	flags.IntVar(&o.whatIf.maxWaiting, "max-waiting", 0, "")
 	flags.Func("limit", "", func(s string) error {
@@ -98,10 +113,10 @@ func parseOptions(args []string) (options, error) {
 	}
 	set := make(map[string]bool)
 	flags.Visit(func(f *flag.Flag) { set[f.Name] = true })
-	o.overload.seed = o.race.seed
+	o.overload.seed, o.pool.seed = o.race.seed, o.race.seed
 	o.pace(quick)
 	if set["duration"] {
-		o.race.duration, o.overload.duration = duration, duration
+		o.race.duration, o.overload.duration, o.pool.duration = duration, duration, duration
 	}
 	if len(o.whatIf.limits) == 0 {
 		o.whatIf.limits = []limit.Limit{{Events: 10, Per: 6 * time.Second}}
@@ -116,9 +131,11 @@ func parseOptions(args []string) (options, error) {
 func (o *options) pace(quick bool) {
 	o.race.rule, o.race.slack = strict.Rule{Events: 10, Per: 6 * time.Second}, 150*time.Millisecond
 	o.race.duration, o.overload.duration, o.overload.sample = 20*time.Second, 10*time.Second, 2*time.Second
+	o.pool.files, o.pool.repeat, o.pool.duration, o.pool.patience = 20_000, 3, 15*time.Second, 250*time.Millisecond
 	if quick {
 		o.race.rule.Per, o.race.slack = 2*time.Second, 600*time.Millisecond
 		o.race.duration, o.overload.duration, o.overload.sample = 5500*time.Millisecond, 2*time.Second, time.Second/2
+		o.pool.files, o.pool.repeat, o.pool.duration = 300, 1, 3*time.Second
 	}
 }
 
@@ -129,8 +146,8 @@ func wholeWindows(d, per time.Duration) time.Duration { return max(d, d.Truncate
 // check names every value out of range and every flag of the act that is not asked for.
 func (o options) check(set map[string]bool) error {
 	var errs []error
-	if o.act != "" && o.act != nameRace && o.act != nameOverload {
-		errs = append(errs, fmt.Errorf("-act is %q, it takes %s or %s", o.act, nameRace, nameOverload))
+	if o.act != "" && !slices.Contains(acts, o.act) {
+		errs = append(errs, fmt.Errorf("-act is %q, it takes %s, %s or %s", o.act, nameRace, nameOverload, namePool))
 	}
 	if d := o.race.duration; d < time.Second || d > time.Hour {
 		errs = append(errs, fmt.Errorf("-duration is %v, it takes 1s to 1h", d))
@@ -149,15 +166,34 @@ func (o options) check(set map[string]bool) error {
 			errs = append(errs, fmt.Errorf("-%s needs -log", name))
 		}
 	}
-	if set["users"] && o.act == nameOverload {
-		errs = append(errs, fmt.Errorf("-users does not go with -act %s", nameOverload))
+	for _, of := range []struct{ flag, act string }{{"users", nameRace}, {"dir", namePool}} {
+		if set[of.flag] && !o.plays(of.act) && slices.Contains(acts, o.act) {
+			errs = append(errs, fmt.Errorf("-%s does not go with -act %s", of.flag, o.act))
+		}
 	}
-	for _, name := range []string{"act", "duration", "users", "seed", "quick"} {
+	if set["dir"] {
+		errs = append(errs, checkDirectory(o.pool.dir))
+	}
+	for _, name := range []string{"act", "duration", "users", "dir", "seed", "quick"} {
 		if set[name] && set["log"] {
 			errs = append(errs, fmt.Errorf("-%s does not go with -log", name))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkDirectory fails before the first act does.
+func checkDirectory(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case dir == "":
+		return errors.New("-dir is empty, it takes a directory")
+	case err != nil:
+		return fmt.Errorf("-dir is %q, it takes a directory: %w", dir, err)
+	case !info.IsDir():
+		return fmt.Errorf("-dir is %q, it takes a directory, and that is a file", dir)
+	}
+	return nil
 }
 
 func checkNoArguments(flags *flag.FlagSet) error {
