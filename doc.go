@@ -5,6 +5,7 @@
 //
 //   - actors/bucket: whose turn is it, at this user's rate
 //   - actors/queue: how much load may enter, how fast, and who goes first; actors/queue/durable keeps items on disk
+//   - actors/pool: how much may run at once, and stop it: goroutines, WebAssembly (actors/pool/wasm), child processes
 //   - actors/sampler: measured load, turned into levels that queues give way to
 //
 // httplimit puts them in front of HTTP clients and servers, and grpclimit in front of gRPC servers. Below them, for rooms of your own: supervisor (the
