@@ -19,6 +19,10 @@ func (p *Pool) routesFor(ctx context.Context, t *Task) ([]route, error) {
 	if p.routes != nil {
 		return p.routes, nil
 	}
+	if p.gate().isShut() {
+		p.gate().reject(Closed)
+		return nil, &RejectError{Pool: p.name, Task: t.Name, Reason: Closed, Need: t.MaxMemory}
+	}
 	found, why := p.consult(ctx, t.Param)
 	if found.err != nil {
 		return nil, p.fault(found.err)

@@ -116,6 +116,9 @@ func (g *gate) leave(grp *group, j *job) {
 	if j.worker != nil {
 		g.idle.give(j.worker)
 	}
+	if g.pool == nil {
+		g.rest() // under Guard there is no other job
+	}
 	j.phase = gone
 	g.jobs.remove(j)
 	j.claim.drop(&grp.stir)

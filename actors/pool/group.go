@@ -60,8 +60,11 @@ func (m *room) merge(a, b *gate) {
 		return
 	}
 	into.mu.Lock()
-	defer into.unlock()
 	from.mu.Lock()
+	if len(into.members) < len(from.members) {
+		into, from = from, into
+	}
+	defer into.unlock()
 	defer from.mu.Unlock()
 	for member := range from.members {
 		into.members[member] = struct{}{}

@@ -474,3 +474,25 @@ func TestGuardIsRunWithoutAPool(t *testing.T) {
 		require.NoError(t, err)
 	})
 }
+
+// A guarded call leaves no timer behind that would hold its memory for the minute that it might have taken.
+func TestG6_AGuardedCallLeavesNoTimer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &call[int]{fn: one}
+		c.done = make(chan struct{}, 1)
+		require.NoError(t, c.prepare(context.Background(), nil, Task{}, false, c))
+		alone(&c.job)
+		require.NoError(t, c.wait(context.Background()))
+		require.False(t, c.gate.timer.Stop(), "it has been stopped")
+	})
+}
+
+func TestP12_AClosedPoolAsksNobody(t *testing.T) {
+	sys := roomtest.System(t)
+	asked := false
+	p := addPool(t, sys, "p", Config{Delegate: func(any) []*Pool { asked = true; return nil }})
+	require.NoError(t, p.Close(context.Background()))
+	_, err := Run(context.Background(), p, Task{}, one)
+	require.Equal(t, Closed, reason(t, err))
+	require.False(t, asked)
+}
