@@ -212,19 +212,21 @@ func TestP6_AGoroutineIsNeitherCappedNorKilled(t *testing.T) {
 }
 
 func TestP7_ACrashReachesItsCallerAndNobodyElse(t *testing.T) {
-	p := newPool(t, Config{MaxWorkers: 1})
-	_, err := Run(context.Background(), p, Task{}, func(context.Context) (int, error) { panic("boom") })
-	var panicked *penstock.PanicError
-	require.ErrorAs(t, err, &panicked)
-	require.Equal(t, "boom", panicked.Value)
-	require.Contains(t, string(panicked.Stack), "TestP7_ACrashReachesItsCaller")
-	_, err = Run(context.Background(), p, Task{}, func(context.Context) (int, error) { runtime.Goexit(); return 0, nil })
-	require.ErrorIs(t, err, ErrGoexit)
-	n, err := Run(context.Background(), p, Task{}, one)
-	require.NoError(t, err)
-	require.Equal(t, 1, n)
-	requireEmpty(t, p)
-	require.EqualValues(t, 2, p.Info().Panicked)
+	synctest.Test(t, func(t *testing.T) { // which fails at once if a caller is never answered
+		p := newPool(t, Config{MaxWorkers: 1})
+		_, err := Run(context.Background(), p, Task{}, func(context.Context) (int, error) { panic("boom") })
+		var panicked *penstock.PanicError
+		require.ErrorAs(t, err, &panicked)
+		require.Equal(t, "boom", panicked.Value)
+		require.Contains(t, string(panicked.Stack), "TestP7_ACrashReachesItsCaller")
+		_, err = Run(context.Background(), p, Task{}, func(context.Context) (int, error) { runtime.Goexit(); return 0, nil })
+		require.ErrorIs(t, err, ErrGoexit)
+		n, err := Run(context.Background(), p, Task{}, one)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		requireEmpty(t, p)
+		require.EqualValues(t, 2, p.Info().Panicked)
+	})
 }
 
 func TestP8_KillEndsAllOfAName(t *testing.T) {
