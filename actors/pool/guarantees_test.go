@@ -231,6 +231,33 @@ func TestG4_CloseLetsThoseWhoWaitHaveTheirTurn(t *testing.T) {
 	})
 }
 
+// A shared pool that is closed serves those who wait below it, and have not come up to it yet.
+func TestG4_AClosingPoolAwaitsThoseBelow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := roomtest.System(t)
+		shared := addPool(t, sys, "shared", Config{})
+		mine := addPool(t, sys, "mine", Config{MaxWorkers: 1, MaxWaiting: 5, DelegateTo: shared})
+		b := newBlocker()
+		async(t, mine, Task{}, b.run)
+		waits := async(t, mine, Task{}, one)
+		drained := make(chan error, 1)
+		go func() { drained <- mine.Drain(context.Background()) }()
+		synctest.Wait()
+		close(b.release)
+		require.NoError(t, <-drained)
+		closed := make(chan error, 1)
+		go func() { closed <- shared.Close(context.Background()) }()
+		synctest.Wait()
+		require.Empty(t, closed, "somebody will need it")
+		mine.Resume()
+		n, err := await(waits)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		require.NoError(t, <-closed)
+		requireEmpty(t, mine, shared)
+	})
+}
+
 func TestG4_CloseCutsShortWhenItsTimeIsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, Config{MaxWorkers: 1, MaxWaiting: 5})

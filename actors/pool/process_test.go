@@ -248,8 +248,9 @@ func TestP6_WhatAChildHoldsIsNotOnTopOfACap(t *testing.T) {
 	p := newPool(t, Config{})
 	first, err := Run(context.Background(), p, Task{}, remotePid.With(0))
 	require.NoError(t, err)
-	_, err = Run(context.Background(), p, Task{MaxMemory: 512 << 20}, remoteBytes.With(10<<20))
+	large, err := Run(context.Background(), p, Task{MaxMemory: 512 << 20}, remoteChurn.With(200))
 	require.NoError(t, err)
+	require.Equal(t, first, large)
 	second, err := Run(context.Background(), p, Task{}, remotePid.With(0))
 	require.NoError(t, err)
 	require.NotEqual(t, first, second)
@@ -261,17 +262,17 @@ func TestP6_AChildThatLeaksIsReplaced(t *testing.T) {
 	}
 	p := newPool(t, Config{})
 	task := Task{MaxMemory: 64 << 20}
-	pids := func(fn *Func[int, int], mib int) map[int]int {
-		n := make(map[int]int)
-		for range 6 {
-			pid, err := Run(context.Background(), p, task, fn.With(mib))
-			require.NoError(t, err)
-			n[pid]++
-		}
-		return n
+	pid := func(fn *Func[int, int], mib int) int {
+		pid, err := Run(context.Background(), p, task, fn.With(mib))
+		require.NoError(t, err)
+		return pid
 	}
-	require.Len(t, pids(remoteChurn, 20), 1, "what a call left to the collector does not count")
-	require.Greater(t, len(pids(remoteLeak, 20)), 1, "what it keeps does")
+	first := pid(remoteChurn, 20)
+	for range 5 {
+		require.Equal(t, first, pid(remoteChurn, 20), "what a call left to the collector does not count")
+	}
+	require.Equal(t, first, pid(remoteLeak, 20))
+	require.NotEqual(t, first, pid(remoteChurn, 1), "what it keeps does")
 }
 
 func TestP7_HowAChildEndsIsTold(t *testing.T) {

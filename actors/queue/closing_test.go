@@ -96,7 +96,7 @@ func TestG6_ClosingEndsTheProducing(t *testing.T) {
 			Regulators: []Regulator{Rate{PerSecond: 10}},
 			Producer:   Produce(func(context.Context) error { time.Sleep(300 * time.Millisecond); jobs.Add(1); return nil }),
 		})
-		time.Sleep(time.Second)
+		time.Sleep(1050 * time.Millisecond) // between two turns
 		assert.InDelta(t, 3, q.Info().Running, 1)
 		start := time.Now()
 		require.NoError(t, sys.Close(roomtest.Within(t, time.Minute)))
