@@ -135,6 +135,15 @@ func exists(pid int) bool {
 	return err == nil && !strings.Contains(string(stat), ") Z ") // whoever reaps orphans may be slow
 }
 
+// killGroups ends what a test that failed would leave behind, with its process groups.
+func killGroups(pids ...int) {
+	for _, pid := range pids {
+		if group, err := syscall.Getpgid(pid); err == nil && group != syscall.Getpgrp() {
+			_ = syscall.Kill(-group, syscall.SIGKILL)
+		}
+	}
+}
+
 func requireGone(t testing.TB, pid int) {
 	t.Helper()
 	require.Eventually(t, func() bool { return !exists(pid) }, 10*time.Second, time.Millisecond)
@@ -346,6 +355,7 @@ func TestP8_AKilledChildIsGoneWithAllThatItStarted(t *testing.T) {
 
 	grandchild, err := Run(context.Background(), p, Task{}, remoteFork.With(""))
 	require.NoError(t, err)
+	t.Cleanup(func() { killGroups(grandchild) })
 	require.True(t, exists(grandchild), "it may outlive the call that started it")
 	require.NoError(t, p.Close(context.Background()))
 	requireGone(t, grandchild)
@@ -476,6 +486,7 @@ func TestP8_NoChildOutlivesItsParent(t *testing.T) {
 			return pids[i] > 0
 		}, 20*time.Second, time.Millisecond)
 	}
+	t.Cleanup(func() { killGroups(pids...) })
 	for _, pid := range pids {
 		require.True(t, exists(pid))
 	}
