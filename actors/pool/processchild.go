@@ -21,6 +21,8 @@ import (
 
 const (
 	stderrKept = 4 << 10 // bytes of a child's standard error, for who wants to know why it crashed
+	// worn is which part of what a call may take the leftovers of earlier ones may have.
+	worn = 4
 	// lastWords is how long a child that has closed its channel has to end by itself, so that it can be told why.
 	lastWords = time.Second
 )
@@ -39,6 +41,7 @@ type child struct {
 	born     time.Time
 	calls    int
 	idle     int64 // bytes of data that it had when it was ready
+	grown    int64 // bytes of data that it had more than that before this call
 	capped   int64 // bytes of data that it may have now
 	timer    *time.Timer
 }
@@ -181,6 +184,7 @@ func (c *child) fits(memory int64) bool {
 		return true
 	}
 	now, err := c.data.Bytes() // it never gives address space back
+	c.grown = now - c.idle
 	return err == nil && now > 0 && now-c.idle <= memory
 }
 
@@ -224,7 +228,7 @@ func (c *child) call(ctx context.Context, j *Job, name string, asJSON bool, in, 
 	if deadline, ok := ctx.Deadline(); ok {
 		left = time.Until(deadline)
 	}
-	r := request{id: uint64(c.calls), json: asJSON, time: left, memory: memory, name: name, data: data}
+	r := request{id: uint64(c.calls), json: asJSON, look: c.grown > memory/worn, time: left, memory: memory, name: name, data: data}
 	stop := context.AfterFunc(ctx, c.process.Kill)
 	kind, payload, err := c.exchange(&r)
 	if !stop() {

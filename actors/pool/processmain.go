@@ -124,7 +124,7 @@ func (s *server) serveOne() {
 		s.say(answer, append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(data)), r.id), data...))
 	}()
 	s.memory.allow(r.memory)
-	if s.memory.worn() {
+	if r.look && s.memory.worn() {
 		answer = sayWorn
 		return
 	}
@@ -198,7 +198,7 @@ func memoryHeld() (held, objects int64) {
 func (m *memory) worn() bool {
 	left := func() bool {
 		_, objects := memoryHeld()
-		return m.allowed > 0 && objects-m.objects > m.allowed/4
+		return m.allowed > 0 && objects-m.objects > m.allowed/worn
 	}
 	if !left() {
 		return false

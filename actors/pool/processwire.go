@@ -39,6 +39,7 @@ type remotePanic struct {
 type request struct {
 	id     uint64
 	json   bool          // the codec
+	look   bool          // the child has grown: it is to see whether it is worn
 	time   time.Duration // that is left
 	memory int64         // that the call may take; 0 if it is not capped
 	name   string
@@ -50,16 +51,19 @@ const requestHead = 8 + 1 + 8 + 8 + 2
 func (r *request) marshal() []byte {
 	b := make([]byte, 0, requestHead+len(r.name)+len(r.data))
 	b = binary.BigEndian.AppendUint64(b, r.id)
-	codec := byte(0)
-	if r.json {
-		codec = 1
-	}
-	b = append(b, codec)
+	b = append(b, flag(r.json)|flag(r.look)<<1)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.time))
 	b = binary.BigEndian.AppendUint64(b, uint64(r.memory))
 	b = binary.BigEndian.AppendUint16(b, uint16(len(r.name)))
 	b = append(b, r.name...)
 	return append(b, r.data...)
+}
+
+func flag(yes bool) byte {
+	if yes {
+		return 1
+	}
+	return 0
 }
 
 var errShortRequest = errors.New("a request that ends too early")
@@ -68,7 +72,7 @@ func (r *request) unmarshal(b []byte) error {
 	if len(b) < requestHead {
 		return errShortRequest
 	}
-	r.id, r.json = binary.BigEndian.Uint64(b), b[8] == 1
+	r.id, r.json, r.look = binary.BigEndian.Uint64(b), b[8]&1 != 0, b[8]&2 != 0
 	r.time, r.memory = time.Duration(binary.BigEndian.Uint64(b[9:])), int64(binary.BigEndian.Uint64(b[17:]))
 	n := int(binary.BigEndian.Uint16(b[25:]))
 	if b = b[requestHead:]; len(b) < n {
