@@ -21,16 +21,24 @@ const (
 // tiny is a function that does next to nothing, so that a row measures what it costs to run it.
 func tiny(context.Context) (int, error) { return 1, nil }
 
-// poolRuns is a side that runs a tiny function through a pool.
-func poolRuns(ctx context.Context, name string, p *pool.Pool) side {
+// calling is a side that makes a call again and again.
+func calling(name string, call func() error) side {
 	return side{name: name, calls: func(_, n int) (refused int) {
 		for range n {
-			if _, err := pool.Run(ctx, p, pool.Task{}, tiny); err != nil {
+			if call() != nil {
 				refused++
 			}
 		}
 		return refused
 	}}
+}
+
+// poolRuns is a side that runs a tiny function through a pool.
+func poolRuns(ctx context.Context, name string, p *pool.Pool) side {
+	return calling(name, func() error {
+		_, err := pool.Run(ctx, p, pool.Task{}, tiny)
+		return err
+	})
 }
 
 func poolPond(ctx context.Context, s scale) (lines []line, err error) {
@@ -45,14 +53,10 @@ func poolPond(ctx context.Context, s scale) (lines []line, err error) {
 	}
 	theirs := pond.NewResultPool[int](100)
 	defer theirs.StopAndWait()
-	submits := side{name: "pond v2 ResultPool, SubmitErr + Wait", calls: func(_, n int) (refused int) {
-		for range n {
-			if _, err := theirs.SubmitErr(func() (int, error) { return tiny(ctx) }).Wait(); err != nil {
-				refused++
-			}
-		}
-		return refused
-	}}
+	submits := calling("pond v2 ResultPool, SubmitErr + Wait", func() error {
+		_, err := theirs.SubmitErr(func() (int, error) { return tiny(ctx) }).Wait()
+		return err
+	})
 	for _, callers := range []int{1, poolCallers} {
 		l, err := comparison(ctx, s, fmt.Sprintf("run of a tiny function, %d callers, against pond", callers), callers, poolRuns(ctx, "Run", p), submits, 0)
 		if err != nil {

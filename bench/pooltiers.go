@@ -56,14 +56,10 @@ func poolWasm(ctx context.Context, s scale) (lines []line, err error) {
 	}
 	defer func() { err = errors.Join(err, m.Close(ctx)) }()
 	task := pool.Task{Name: "guest", MaxMemory: tierCap}
-	a, err := alone(ctx, s, 1, side{name: "pool.Run of an exported function", calls: func(_, n int) (refused int) {
-		for range n {
-			if _, err := pool.Run(ctx, p, task, m.Call("add", 1, 2)); err != nil {
-				refused++
-			}
-		}
-		return refused
-	}})
+	a, err := alone(ctx, s, 1, calling("pool.Run of an exported function", func() error {
+		_, err := pool.Run(ctx, p, task, m.Call("add", 1, 2))
+		return err
+	}))
 	if err != nil {
 		return nil, err
 	}
@@ -148,14 +144,10 @@ func poolProcess(ctx context.Context, s scale) (lines []line, err error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	a, err := alone(ctx, s, 1, side{name: "pool.Run of a registered function", calls: func(_, n int) (refused int) {
-		for range n {
-			if _, err := pool.Run(ctx, p, pool.Task{}, benchAdd.With([2]int{1, 2})); err != nil {
-				refused++
-			}
-		}
-		return refused
-	}})
+	a, err := alone(ctx, s, 1, calling("pool.Run of a registered function", func() error {
+		_, err := pool.Run(ctx, p, pool.Task{}, benchAdd.With([2]int{1, 2}))
+		return err
+	}))
 	if err != nil {
 		return nil, err
 	}

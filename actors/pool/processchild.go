@@ -51,13 +51,7 @@ var childNumbers atomic.Uint64
 
 // startChild starts a child and waits until it is ready.
 func startChild(ctx context.Context, l *proc.Launcher, cfg *Processes) (*child, error) {
-	if !mainCalled.Load() {
-		return nil, fmt.Errorf("%w use of the process tier: this program does not call pool.Main, so it cannot be its own child", penstock.ErrInvalid)
-	}
-	if !proc.CanCap && !cfg.Uncapped {
-		return nil, fmt.Errorf("the memory of a process cannot be capped on %s, and Processes.Uncapped is false: %w", runtime.GOOS, errors.ErrUnsupported)
-	}
-	self, err := os.Executable()
+	self, err := ownBinary(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +79,17 @@ func startChild(ctx context.Context, l *proc.Launcher, cfg *Processes) (*child, 
 		return nil, err
 	}
 	return c, nil
+}
+
+// ownBinary is where this program is, if it may be started again as its own child, or to become a command.
+func ownBinary(cfg *Processes) (string, error) {
+	if !mainCalled.Load() {
+		return "", fmt.Errorf("%w use of the process tier: this program does not call pool.Main, by which it becomes a child", penstock.ErrInvalid)
+	}
+	if !proc.CanCap && !cfg.Uncapped {
+		return "", fmt.Errorf("the memory of a process cannot be capped on %s, and Processes.Uncapped is false: %w", runtime.GOOS, errors.ErrUnsupported)
+	}
+	return os.Executable()
 }
 
 func environment(cfg *Processes) []string {
@@ -272,13 +277,19 @@ func (c *child) explain(j *Job, cause error) error {
 		return fmt.Errorf("%s: the child closed its channel without an answer (%w)", task, cause)
 	}
 	exit := c.process.Exit()
-	if exit.OutOfMemory(c.stderr) || c.cgroup != nil && c.cgroup.OutOfMemory() {
-		return &MemoryError{Pool: j.PoolName(), Task: j.task.Name, Tier: Process, Limit: j.task.MaxMemory}
-	}
-	if exit.Code == 0 && !errors.Is(cause, io.EOF) {
+	err := failure(j, exit, c.cgroup, c.stderr)
+	if _, memory := err.(*MemoryError); !memory && exit.Code == 0 && !errors.Is(cause, io.EOF) {
 		return fmt.Errorf("%s: the child ended in the middle of its answer: %w", task, cause)
 	}
-	return &CrashError{Pool: j.PoolName(), Task: j.task.Name, ExitCode: exit.Code, Signal: exit.Signal, Stderr: c.stderr.String()}
+	return err
+}
+
+// failure is the error of a process that ended without what was wanted of it.
+func failure(j *Job, exit proc.Exit, cgroup *proc.Cgroup, stderr *proc.Tail) error {
+	if exit.OutOfMemory(stderr) || cgroup != nil && cgroup.OutOfMemory() {
+		return &MemoryError{Pool: j.PoolName(), Task: j.task.Name, Tier: Process, Limit: j.task.MaxMemory}
+	}
+	return &CrashError{Pool: j.PoolName(), Task: j.task.Name, ExitCode: exit.Code, Signal: exit.Signal, Stderr: stderr.String()}
 }
 
 // understand reads an answer.

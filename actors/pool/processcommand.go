@@ -5,9 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strconv"
 
@@ -104,22 +102,19 @@ func (c *Cmd) run(ctx context.Context, j *Job) (out Output, err error) {
 	if out.Stdout, whole = stdout.Bytes(); !whole {
 		return Output{}, fmt.Errorf("it wrote more than Processes.MaxOutput, %d bytes", cfg.MaxOutput)
 	}
-	return out, c.verdict(j, p.Exit(), group, stderr)
+	if exit := p.Exit(); exit.Code != 0 || group != nil && group.OutOfMemory() {
+		return out, failure(j, exit, group, stderr)
+	}
+	return out, p.Exit().Err
 }
 
 // prepare makes the command that this binary is told to become.
 func (c *Cmd) prepare(cfg *Processes, memory int64) (*exec.Cmd, error) {
-	if !mainCalled.Load() {
-		return nil, fmt.Errorf("%w use of the process tier: this program does not call pool.Main, by which it becomes the command", penstock.ErrInvalid)
-	}
-	if !proc.CanCap && !cfg.Uncapped {
-		return nil, fmt.Errorf("the memory of a process cannot be capped on %s, and Processes.Uncapped is false: %w", runtime.GOOS, errors.ErrUnsupported)
-	}
-	path, err := exec.LookPath(c.Path)
+	self, err := ownBinary(cfg)
 	if err != nil {
 		return nil, err
 	}
-	self, err := os.Executable()
+	path, err := exec.LookPath(c.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -138,15 +133,4 @@ func (c *Cmd) prepare(cfg *Processes, memory int64) (*exec.Cmd, error) {
 		cmd.Dir = c.Dir
 	}
 	return cmd, nil
-}
-
-// verdict says what an ending means.
-func (c *Cmd) verdict(j *Job, exit proc.Exit, group *proc.Cgroup, stderr *proc.Tail) error {
-	switch {
-	case group != nil && group.OutOfMemory(), exit.OutOfMemory(stderr):
-		return &MemoryError{Pool: j.PoolName(), Task: j.task.Name, Tier: Process, Limit: j.task.MaxMemory}
-	case exit.Code != 0:
-		return &CrashError{Pool: j.PoolName(), Task: j.task.Name, ExitCode: exit.Code, Signal: exit.Signal, Stderr: stderr.String()}
-	}
-	return exit.Err
 }
