@@ -212,78 +212,6 @@ func TestP5_AChildIsKilledWhenItsTimeIsOver(t *testing.T) {
 	require.False(t, exists(pid), "its place was free only once it was gone")
 }
 
-func TestP6_AChildThatEatsMemoryIsStopped(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the short suite is run under the race detector, whose own records count as the child's data")
-	}
-	for _, mib := range []int{64, 256} {
-		t.Run(strconv.Itoa(mib), func(t *testing.T) {
-			p := newPool(t, Config{})
-			var before, after runtime.MemStats
-			mark := t.TempDir() + "/mib"
-			for i := range 3 { // each time in a new child
-				if i == 1 {
-					runtime.GC()
-					runtime.ReadMemStats(&before)
-				}
-				_, err := Run(context.Background(), p, Task{MaxMemory: int64(mib) << 20}, remoteHeap.With(mark))
-				var memory *MemoryError
-				require.ErrorAs(t, err, &memory)
-				require.Equal(t, Process, memory.Tier)
-				text, err := os.ReadFile(mark)
-				require.NoError(t, err)
-				got, err := strconv.Atoi(string(text))
-				require.NoError(t, err)
-				t.Logf("with a cap of %d MiB it had %d MiB", mib, got)
-				require.GreaterOrEqual(t, float64(got), 0.9*float64(mib))
-				require.LessOrEqual(t, got, mib+8, "as the documentation says")
-			}
-			runtime.GC()
-			runtime.ReadMemStats(&after)
-			require.Less(t, after.HeapAlloc, before.HeapAlloc+8<<20, "the parent's heap stays flat")
-			n, err := Run(context.Background(), p, Task{}, remoteSum.With(pair{1, 1}))
-			require.NoError(t, err, "the pool is unharmed")
-			require.Equal(t, 2, n)
-			requireEmpty(t, p)
-		})
-	}
-}
-
-// A child that holds much from an earlier call is not used for one that may take little: it would have both.
-func TestP6_WhatAChildHoldsIsNotOnTopOfACap(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the short suite is run under the race detector, whose own records count as a child's data")
-	}
-	p := newPool(t, Config{})
-	first, err := Run(context.Background(), p, Task{}, remotePid.With(0))
-	require.NoError(t, err)
-	large, err := Run(context.Background(), p, Task{MaxMemory: 512 << 20}, remoteChurn.With(200))
-	require.NoError(t, err)
-	require.Equal(t, first, large)
-	second, err := Run(context.Background(), p, Task{}, remotePid.With(0))
-	require.NoError(t, err)
-	require.NotEqual(t, first, second)
-}
-
-func TestP6_AChildThatLeaksIsReplaced(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the short suite is run under the race detector, whose own records count as a child's data")
-	}
-	p := newPool(t, Config{})
-	task := Task{MaxMemory: 64 << 20}
-	pid := func(fn *Func[int, int], mib int) int {
-		pid, err := Run(context.Background(), p, task, fn.With(mib))
-		require.NoError(t, err)
-		return pid
-	}
-	first := pid(remoteChurn, 20)
-	for range 5 {
-		require.Equal(t, first, pid(remoteChurn, 20), "what a call left to the collector does not count")
-	}
-	require.Equal(t, first, pid(remoteLeak, 20))
-	require.NotEqual(t, first, pid(remoteChurn, 1), "what it keeps does")
-}
-
 func TestP7_HowAChildEndsIsTold(t *testing.T) {
 	p := newPool(t, uncapped(Processes{MaxOutput: 1 << 20}))
 	ctx := context.Background()
@@ -359,56 +287,6 @@ func TestP8_AKilledChildIsGoneWithAllThatItStarted(t *testing.T) {
 	require.True(t, exists(grandchild), "it may outlive the call that started it")
 	require.NoError(t, p.Close(context.Background()))
 	requireGone(t, grandchild)
-}
-
-func TestP1_ACommandRuns(t *testing.T) {
-	p := newPool(t, uncapped(Processes{MaxOutput: 1000}))
-	ctx := context.Background()
-	task := Task{MaxMemory: 64 << 20}
-	cat := Command("cat")
-	cat.Stdin = []byte("through a pipe")
-	out, err := Run(ctx, p, task, cat.Run)
-	require.NoError(t, err)
-	require.Equal(t, "through a pipe", string(out.Stdout))
-
-	_, err = Run(ctx, p, task, Command("sh", "-c", "echo why >&2; exit 4").Run)
-	var crash *CrashError
-	require.ErrorAs(t, err, &crash)
-	require.Equal(t, 4, crash.ExitCode)
-	require.Equal(t, "why\n", crash.Stderr)
-	_, err = Run(ctx, p, task, Command("sh", "-c", "kill -SEGV $$").Run)
-	require.ErrorAs(t, err, &crash)
-	require.Equal(t, "segmentation fault", crash.Signal)
-	_, err = Run(ctx, p, task, Command("no-such-program").Run)
-	require.ErrorIs(t, err, exec.ErrNotFound)
-	_, err = Run(ctx, p, task, Command("yes").Run)
-	require.ErrorContains(t, err, "more than Processes.MaxOutput, 1000 bytes")
-	_, err = Run(ctx, p, Task{MaxTime: 100 * time.Millisecond}, Command("sleep", "1000").Run)
-	require.Equal(t, "timed out", ending(err))
-	env := Command("sh", "-c", "echo $X; pwd")
-	env.Env, env.Dir = []string{"X=1", "PATH=" + os.Getenv("PATH")}, "/"
-	out, err = Run(ctx, p, task, env.Run)
-	require.NoError(t, err)
-	require.Equal(t, "1\n/\n", string(out.Stdout))
-	guarded, err := Guard(ctx, Task{MaxMemory: 4 << 30}, Command("echo", "alone").Run)
-	require.NoError(t, err)
-	require.Equal(t, "alone\n", string(guarded.Stdout))
-	require.NoError(t, p.Drain(ctx))
-	requireEmpty(t, p)
-}
-
-func TestP6_ACommandIsCapped(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the short suite is run under the race detector, whose own records count as a child's data")
-	}
-	p := newPool(t, Config{})
-	out, err := Run(context.Background(), p, Task{MaxMemory: 32 << 20}, Command("sh", "-c", "ulimit -d").Run)
-	require.NoError(t, err)
-	require.Equal(t, strconv.Itoa(32<<10)+"\n", string(out.Stdout), "in KiB, from its first instruction")
-	// The shell gathers what it reads in one string.
-	_, err = Run(context.Background(), p, Task{MaxMemory: 32 << 20}, Command("sh", "-c", "x=$(head -c 100000000 /dev/zero | tr '\\0' x); echo ${#x}").Run)
-	var crash *CrashError
-	require.ErrorAs(t, err, &crash)
 }
 
 func TestG6_NoProcessIsLeft(t *testing.T) {
@@ -494,23 +372,6 @@ func TestP8_NoChildOutlivesItsParent(t *testing.T) {
 	_ = parent.Wait()
 	for _, pid := range pids {
 		requireGone(t, pid)
-	}
-}
-
-func TestP14_BadProcessesAreNamed(t *testing.T) {
-	_, err := New(roomtest.System(t), "p", Config{Processes: Processes{
-		MaxIdle: -2, IdleTime: -1, MaxCalls: -1, MaxAge: -1, MaxOutput: -1, StartTimeout: -1, Cgroup: t.TempDir(),
-	}})
-	require.ErrorIs(t, err, penstock.ErrInvalid)
-	for _, field := range []string{"MaxIdle", "IdleTime", "MaxCalls", "MaxAge", "MaxOutput", "StartTimeout", "is no cgroup of version 2"} {
-		require.ErrorContains(t, err, field)
-	}
-	for name, register := range map[string]func(){
-		"twice": func() { Register("sum", func(context.Context, int) (int, error) { return 0, nil }) },
-		"nil":   func() { Register[int, int]("nil", nil) },
-		"name":  func() { Register("", func(context.Context, int) (int, error) { return 0, nil }) },
-	} {
-		require.Panics(t, register, name)
 	}
 }
 
