@@ -66,8 +66,8 @@ func WithJSON() FuncOption { return func(o *funcOptions) { o.json = true } }
 // capped by the task's MaxMemory, and which is killed when the task's time is over or it is killed.
 //
 // The cap is on what the child takes beyond what it had when it was new. The Go runtime takes memory in pieces of 4 MiB, so a
-// child may come to have up to 8 MiB more, and for caps below 16 MiB these pieces are most of what counts; its garbage
-// collector works hard before that. A child that wants more ends, with a [MemoryError]. The cap holds off mistakes, not
+// child may come to have up to 8 MiB more or less, and for caps below 16 MiB these pieces are most of what counts; its
+// garbage collector works hard before that. A child that wants more ends, with a [MemoryError]. The cap holds off mistakes, not
 // malice: a function could lift it.
 //
 // The child's context ends with the task's time. Errors come back as text, in a [RemoteError], which knows only
