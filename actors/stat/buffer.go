@@ -1,0 +1,99 @@
+package stat
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/penstock-go/penstock"
+)
+
+// Buffer sums increments by key, and gives the sums to its sink. It is safe for concurrent use.
+type Buffer[K comparable] struct{ ledger *ledger[K, K, sum] }
+
+// NewBuffer starts a buffer. Its name, 1 to 512 bytes of UTF-8, is unique among the system's buffers of any type. Equal keys of
+// two buffers are two keys. The error is [penstock.ErrInvalid], and names every bad field and the values it takes, or
+// [penstock.ErrClosed]; then nothing has been started.
+func NewBuffer[K comparable](sys *penstock.System, name string, cfg Config[K]) (*Buffer[K], error) {
+	l, err := newLedger(sys, name, form[K, K, sum]{
+		kind: "sum",
+		take: func(s *sum, key K, last bool, into []Delta[K]) ([]Delta[K], bool) {
+			n, exact := s.take(last)
+			if n == 0 { // it came to nothing, and storing that would change nothing
+				return into, exact
+			}
+			return append(into, Delta[K]{Key: key, N: n}), exact
+		},
+		restore: func(s *sum, list []Delta[K]) bool { return s.add(list[0].N) == counted },
+		shut:    (*sum).shut,
+		isShut:  (*sum).isShut,
+		key:     func(key K) K { return key },
+	}, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Buffer[K]{l}, nil
+}
+
+// Increment adds n to the key's count. It never waits: a key that is counted costs an addition, and a new one is made at once,
+// while its actor starts in the background. It is one of the key's first increments, since it was flushed, that has the key
+// flushed an interval later.
+//
+// Errors: [penstock.ErrInvalid] for a string key that is empty, over 512 bytes or not UTF-8, or one that is not equal to
+// itself; [penstock.ErrFull] when there are as many keys as may be; [penstock.ErrClosed]; then nothing was counted. [ErrOverflow]
+// when the count reached the end of int64: what was beyond it is lost.
+func (b *Buffer[K]) Increment(key K, n int64) error {
+	for {
+		t, err := b.ledger.tally(key)
+		if err != nil {
+			return err
+		}
+		switch t.cell.add(n) {
+		case counted:
+			t.arm()
+			return nil
+		case saturated:
+			t.arm()
+			return b.overflow(key)
+		case closed:
+			b.ledger.renew(t)
+		}
+	}
+}
+
+func (b *Buffer[K]) overflow(key K) error {
+	return fmt.Errorf("stat buffer %q: %w: key %v", b.ledger.name, ErrOverflow, key)
+}
+
+// Count is what was counted for the key and is not known to be stored. ok is false if there is nothing of that kind; a count
+// that came to 0 is one until it is flushed.
+func (b *Buffer[K]) Count(key K) (n int64, ok bool) {
+	e, ok := b.ledger.family.Lookup(key)
+	if !ok {
+		return 0, false
+	}
+	t := &e.Value
+	b.ledger.mu.Lock()
+	defer b.ledger.mu.Unlock()
+	n = t.cell.load()
+	if t.flight != nil {
+		n, _ = plus(n, t.flight.deltas[t.first].N)
+	}
+	return n, t.flight != nil || t.armed.Load()
+}
+
+// Flush has the key's count flushed now, and waits until what was counted before the call is stored. When ctx ends before
+// that, the error is its, with the sink's last failure, and the flush goes on. [ErrDropped] says that it was given up.
+func (b *Buffer[K]) Flush(ctx context.Context, key K) error { return b.ledger.flushKey(ctx, key) }
+
+// FlushAsync has the key's count flushed now, and does not wait. The error is [penstock.ErrClosed].
+func (b *Buffer[K]) FlushAsync(key K) error { return b.ledger.flushSoon(key) }
+
+// FlushAll is Flush for every key.
+func (b *Buffer[K]) FlushAll(ctx context.Context) error { return b.ledger.flushAll(ctx) }
+
+// Close takes nothing more in, flushes every key, and ends when all is stored or ctx ends: then the error is a
+// [NotStoredError], and what was not stored was given to Config.Dropped. The system's Close does that too.
+func (b *Buffer[K]) Close(ctx context.Context) error { return b.ledger.family.Close(ctx) }
+
+// Info tells the state of things. It looks at every key.
+func (b *Buffer[K]) Info() Info { return b.ledger.Info() }

@@ -1,0 +1,217 @@
+package stat
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// maxCalled bounds how many actors collect at once: a hundred thousand keys that are due in one tick are called a few
+	// at a time, not with a goroutine each.
+	maxCalled = 32
+	// levels is how often a key's flushes get smaller because they are refused.
+	levels = 8
+)
+
+// armed puts a tally on the stack. It takes no lock and sends no message.
+func (l *ledger[K, P, C]) armed(t *tally[K, P, C]) {
+	now := l.clock.Elapsed()
+	t.since.Store(int64(now))
+	t.due = now + l.cfg.Interval
+	if l.cfg.Jitter > 0 {
+		t.due += rand.N(l.cfg.Jitter + 1)
+	}
+	for {
+		t.below = l.stack.Load()
+		if l.stack.CompareAndSwap(t.below, t) {
+			break
+		}
+	}
+	l.wind()
+}
+
+// wind has a tick come, if none does.
+func (l *ledger[K, P, C]) wind() {
+	if l.ticking.CompareAndSwap(false, true) {
+		l.ticker.Reset(l.schedule.tick)
+	}
+}
+
+// tick has what is due collected.
+func (l *ledger[K, P, C]) tick() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return
+	}
+	l.absorb()
+	l.schedule.advance(l.clock.Elapsed(), l.enqueue)
+	l.pump()
+	if l.schedule.n > 0 {
+		l.ticker.Reset(l.schedule.tick)
+		return
+	}
+	l.ticking.Store(false)
+	if l.stack.Load() != nil { // armed since, by somebody who saw that a tick was to come
+		l.wind()
+	}
+}
+
+// absorb takes the stack into the schedule.
+func (l *ledger[K, P, C]) absorb() {
+	for t := l.stack.Swap(nil); t != nil; {
+		below := t.below
+		t.below = nil
+		t.linked = true
+		if t.where == nowhere {
+			l.schedule.add(t)
+		}
+		t = below
+	}
+}
+
+// enqueue has a tally's actor called, if it is nowhere.
+func (l *ledger[K, P, C]) enqueue(t *tally[K, P, C]) {
+	if t.where == nowhere {
+		t.where = ready
+		l.ready.push(t)
+	}
+}
+
+// pump calls the actors of those that are ready, on a goroutine that ends when there are none.
+func (l *ledger[K, P, C]) pump() {
+	if l.pumping || l.ready.first == nil {
+		return
+	}
+	l.pumping = true
+	go func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for l.ready.first != nil {
+			if l.called >= maxCalled {
+				l.turn.Wait()
+				continue
+			}
+			t := l.ready.pop()
+			t.where = called
+			l.called++
+			l.call(t)
+		}
+		l.pumping = false
+		l.finish()
+	}()
+}
+
+// call sends the tally to its actor. The mutex is held, but not meanwhile: a dispatcher may run the actor right here.
+func (l *ledger[K, P, C]) call(t *tally[K, P, C]) {
+	l.mu.Unlock()
+	defer l.mu.Lock()
+	l.family.Send(t.entry, t)
+}
+
+// collect is the actor's work: it takes what its key's cell holds into a batch.
+func (l *ledger[K, P, C]) collect(t *tally[K, P, C]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t.where != called {
+		return
+	}
+	t.where = nowhere
+	l.called--
+	l.turn.Signal()
+	if !l.over {
+		l.gather(t)
+	}
+	l.finish()
+}
+
+// finish seals what has been collected when no more is to come now.
+func (l *ledger[K, P, C]) finish() {
+	if l.called > 0 || l.pumping {
+		return
+	}
+	for level := range l.open {
+		l.seal(level)
+	}
+	l.work()
+	l.checkSettled()
+}
+
+// gather empties a tally's cell into the open batch. A key is in one batch at a time, so that its counts are stored in the
+// order of their counting, and a sink that is down costs a key two numbers however long it takes.
+func (l *ledger[K, P, C]) gather(t *tally[K, P, C]) {
+	if t.flight != nil {
+		t.late = true
+		return
+	}
+	since := l.clock.Elapsed()
+	if t.linked {
+		t.linked = false
+		since = time.Duration(t.since.Load())
+		t.armed.Store(false) // before the cell is emptied: what is added after that arms it again
+	}
+	level := min(int(t.level), levels-1)
+	b := l.open[level]
+	if b == nil {
+		b = &batch[K, P, C]{oldest: since}
+		l.open[level] = b
+	}
+	had := len(b.deltas)
+	list, exact := l.form.take(&t.cell, t.entry.Key(), l.closing, b.deltas)
+	if !exact {
+		l.overflowed(t)
+	}
+	if len(list) == had {
+		t.asked.settle(nil)
+		t.asked = nil
+		return
+	}
+	b.deltas = list
+	b.tallies = append(b.tallies, t)
+	b.oldest = min(b.oldest, since)
+	b.attempts = max(b.attempts, int(t.tries))
+	t.flight, t.first, t.count = b, int32(had), int32(len(list)-had)
+	t.flying, t.asked = t.asked, nil
+	if len(b.deltas) >= max(1, l.cfg.MaxBatch>>(3*level)) {
+		l.seal(level)
+		l.work()
+	}
+}
+
+// seal closes an open batch, which is from now on what it is.
+func (l *ledger[K, P, C]) seal(level int) {
+	b := l.open[level]
+	l.open[level] = nil
+	if b == nil || len(b.deltas) == 0 {
+		return
+	}
+	b.id = l.flushID()
+	l.outbox.add(b)
+}
+
+func (l *ledger[K, P, C]) overflowed(t *tally[K, P, C]) {
+	l.counts.Overflows++
+	l.logger.LogAttrs(context.Background(), overflowLevel, "a count reached the end of int64; what was beyond it is lost", idOf(t))
+}
+
+// queue is a first-in-first-out queue of tallies.
+type queue[K, P comparable, C any] struct{ first, last *tally[K, P, C] }
+
+func (q *queue[K, P, C]) push(t *tally[K, P, C]) {
+	if q.last == nil {
+		q.first = t
+	} else {
+		q.last.next = t
+	}
+	q.last = t
+}
+
+func (q *queue[K, P, C]) pop() *tally[K, P, C] {
+	t := q.first
+	q.first, t.next = t.next, nil
+	if q.first == nil {
+		q.last = nil
+	}
+	return t
+}

@@ -1,0 +1,2 @@
+// Package stat counts in memory and writes later.
+package stat

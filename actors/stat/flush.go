@@ -1,0 +1,239 @@
+package stat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"github.com/penstock-go/penstock"
+)
+
+// work has as many flushers at work as there may be and is to do, and sets the timer for what waits for its back-off.
+func (l *ledger[K, P, C]) work() {
+	if l.over {
+		return
+	}
+	now := l.clock.Elapsed()
+	for l.outbox.running < l.cfg.MaxFlushes {
+		b := l.launch(now)
+		if b == nil {
+			break
+		}
+		l.outbox.running++
+		go l.flush(b)
+	}
+	if at, ok := l.outbox.again(); ok && l.outbox.running < l.cfg.MaxFlushes {
+		l.retry.Reset(max(at-now, 0))
+	}
+}
+
+func (l *ledger[K, P, C]) wakeFlushers() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.work()
+}
+
+var errGoexit = errors.New("the sink called runtime.Goexit")
+
+// launch takes out the batch that is to be tried now.
+func (l *ledger[K, P, C]) launch(now time.Duration) *batch[K, P, C] {
+	b := l.outbox.next(now)
+	if b != nil {
+		l.flying[b] = true
+	}
+	return b
+}
+
+// flush is a flusher: it gives a batch to the sink, and leaves its place to the next one, if there is any.
+func (l *ledger[K, P, C]) flush(b *batch[K, P, C]) {
+	err := errGoexit // unless the sink returns
+	defer func() {
+		if next := l.next(b, err); next != nil {
+			go l.flush(next)
+		}
+	}()
+	err = l.try(b)
+}
+
+// next settles a batch, and is what its flusher does then.
+func (l *ledger[K, P, C]) next(b *batch[K, P, C], err error) *batch[K, P, C] {
+	if dropped := l.settle(b, err); dropped != nil {
+		l.drop(b, dropped)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next := l.launch(l.clock.Elapsed())
+	if next == nil {
+		l.outbox.running--
+	}
+	l.work()
+	l.checkSettled()
+	return next
+}
+
+// try gives a batch to the sink, once.
+func (l *ledger[K, P, C]) try(b *batch[K, P, C]) (err error) {
+	ctx, cancel := context.WithTimeout(l.life, l.cfg.FlushTimeout)
+	defer cancel()
+	start := time.Now()
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = &penstock.PanicError{Value: reason, Stack: debug.Stack()}
+		}
+		l.metrics.flushed(len(b.deltas), time.Since(start), err)
+	}()
+	return l.cfg.Sink.Flush(ctx, Flush[P]{ID: b.id, Deltas: b.deltas})
+}
+
+// settle does what follows from an attempt. If the batch is given up it returns why.
+func (l *ledger[K, P, C]) settle(b *batch[K, P, C], err error) (dropped error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.flying, b)
+	if l.over {
+		return nil
+	}
+	now := l.clock.Elapsed()
+	if err == nil {
+		l.stored(b, now)
+		return nil
+	}
+	b.attempts++
+	b.err = err
+	l.counts.Failures++
+	l.counts.LastError = err
+	final := l.cfg.MaxAttempts > 0 && b.attempts >= l.cfg.MaxAttempts
+	level := slog.LevelWarn
+	if final {
+		level = slog.LevelError
+	}
+	l.logger.LogAttrs(context.Background(), level, "a flush failed", slog.String("flush", b.id), slog.Int("deltas", len(b.deltas)),
+		slog.Int("attempts", b.attempts), slog.Bool("given up", final), slog.Any("err", err))
+	switch {
+	case final:
+		return fmt.Errorf("%w after %d attempts: %w", ErrDropped, b.attempts, err)
+	case errors.Is(err, ErrNotStored) && !l.closing: // while it closes cells do too: the batch keeps what it has
+		l.refused(b, now)
+	default:
+		l.outbox.retry(b, now+l.backoff(b.attempts))
+	}
+	return nil
+}
+
+// backoff is how long to wait after the nth failure in a row: Backoff, doubled each time up to MaxBackoff, less up to half, so
+// that what failed together does not come back together.
+func (l *ledger[K, P, C]) backoff(n int) time.Duration {
+	d := l.cfg.Backoff
+	for ; n > 1 && d < l.cfg.MaxBackoff; n-- {
+		d *= 2
+	}
+	d = min(d, l.cfg.MaxBackoff)
+	return d - rand.N(d/2+1)
+}
+
+// stored ends a batch that the sink has accepted.
+func (l *ledger[K, P, C]) stored(b *batch[K, P, C], now time.Duration) {
+	l.counts.Flushes++
+	l.counts.Deltas += uint64(len(b.deltas))
+	l.refusals = 0
+	l.outbox.succeeded(now)
+	crowded := l.family.Len() > l.cfg.MaxKeys/4*3
+	var done []*tally[K, P, C]
+	for _, t := range b.tallies {
+		t.tries, t.level = 0, 0
+		l.land(t, nil)
+		if crowded && l.forget(t) {
+			done = append(done, t)
+		}
+	}
+	if len(done) > 0 {
+		go l.remove(done)
+	}
+	l.pump()
+}
+
+// remove makes room for new keys: it takes out those whose cells have been closed.
+func (l *ledger[K, P, C]) remove(list []*tally[K, P, C]) {
+	for _, t := range list {
+		l.family.Remove(t.entry)
+	}
+}
+
+// land ends a tally's flight.
+func (l *ledger[K, P, C]) land(t *tally[K, P, C], err error) {
+	t.flight = nil
+	t.flying.settle(err)
+	t.flying = nil
+	if t.late {
+		t.late = false
+		l.enqueue(t)
+	}
+}
+
+// refused has the deltas of a batch that was certainly not stored counted on. They come again after a back-off, with what was
+// counted since, in batches that get smaller if it is not the sink as a whole that refuses.
+func (l *ledger[K, P, C]) refused(b *batch[K, P, C], now time.Duration) {
+	l.refusals++
+	due := now + l.backoff(l.refusals)
+	l.absorb()
+	for _, t := range b.tallies {
+		if !l.form.restore(&t.cell, b.deltas[t.first:t.first+t.count]) {
+			l.overflowed(t)
+		}
+		t.flight, t.late = nil, false
+		t.asked, t.flying = t.asked.with(t.flying), nil
+		t.tries = uint16(min(b.attempts, math.MaxUint16))
+		if t.tries > 1 && t.mark != l.outbox.stored {
+			t.level = min(t.level+1, levels-1)
+		}
+		t.mark = l.outbox.stored
+		if t.armed.CompareAndSwap(false, true) {
+			t.linked = true
+		}
+		if !t.linked {
+			continue // it is being armed right now, and will be on the stack
+		}
+		t.since.Store(int64(b.oldest))
+		switch t.where {
+		case scheduled:
+			l.schedule.remove(t)
+			fallthrough
+		case nowhere:
+			t.due = due
+			l.schedule.add(t)
+		}
+	}
+	l.wind()
+}
+
+// drop gives up a batch, which is given to Config.Dropped.
+func (l *ledger[K, P, C]) drop(b *batch[K, P, C], reason error) {
+	l.handOver(b, reason)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counts.Dropped += uint64(len(b.deltas))
+	for _, t := range b.tallies {
+		t.tries, t.level = 0, 0
+		l.land(t, reason)
+	}
+	l.pump()
+}
+
+// handOver gives the user what will not be stored.
+func (l *ledger[K, P, C]) handOver(b *batch[K, P, C], reason error) {
+	l.metrics.dropped(len(b.deltas))
+	if l.cfg.Dropped == nil {
+		return
+	}
+	defer func() {
+		if reason := recover(); reason != nil {
+			l.logger.Error("Config.Dropped panicked", "panic", reason, "stack", string(debug.Stack()))
+		}
+	}()
+	l.cfg.Dropped(Flush[P]{ID: b.id, Deltas: b.deltas}, reason)
+}

@@ -1,0 +1,58 @@
+package stat
+
+import "time"
+
+// Info is what a buffer can tell about itself.
+type Info struct {
+	Keys      int           // that it has, those included that were stored and have been idle for less than Config.Idle
+	Bytes     int64         // that they are reckoned as: see Config.MaxBytes
+	Unflushed int           // keys that hold counts which are not in a flush yet
+	Waiting   int           // flushes that wait for the sink, or for their back-off
+	Running   int           // flushes that are with the sink
+	Oldest    time.Duration // how long ago the oldest count that is not stored was counted; 0 if all is stored
+
+	Totals
+}
+
+// Totals are what a buffer has counted about itself since it was made.
+type Totals struct {
+	Flushes   uint64 // stored
+	Deltas    uint64 // stored
+	Failures  uint64 // attempts that failed
+	Dropped   uint64 // deltas given to Config.Dropped after MaxAttempts
+	Overflows uint64 // times that what was counted together did not fit into int64
+	LastError error  // of the last attempt that failed; nil if none did
+}
+
+// Info tells the state of things. It looks at every key.
+func (l *ledger[K, P, C]) Info() Info {
+	select {
+	case <-l.opened:
+	default:
+		return Info{}
+	}
+	info := Info{Keys: l.family.Len(), Bytes: l.bytes.Load()}
+	now := l.clock.Elapsed()
+	oldest := now
+	for e := range l.family.All() {
+		if t := &e.Value; t.armed.Load() {
+			info.Unflushed++
+			oldest = min(oldest, max(time.Duration(t.since.Load()), 0))
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	info.Waiting, info.Running = l.outbox.len()-l.outbox.running, l.outbox.running
+	for _, b := range l.outbox.fresh {
+		oldest = min(oldest, b.oldest)
+	}
+	for _, b := range l.outbox.failed {
+		oldest = min(oldest, b.oldest)
+	}
+	for b := range l.flying {
+		oldest = min(oldest, b.oldest)
+	}
+	info.Oldest = max(now-oldest, 0)
+	info.Totals = l.counts
+	return info
+}

@@ -1,0 +1,250 @@
+package stat
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/clock"
+	"github.com/penstock-go/penstock/registry"
+	"github.com/penstock-go/penstock/supervisor"
+)
+
+// form is what makes one kind of buffer different from another: how a cell is emptied, and how what could not be stored gets
+// back into it. P is what the sink knows a key as.
+type form[K, P comparable, C any] struct {
+	kind string
+	// take empties a cell, and closes it if it is the last time. exact is false if not everything could be told.
+	take func(c *C, key K, last bool, into []Delta[P]) (list []Delta[P], exact bool)
+	// restore puts back what was taken before what the cell holds now.
+	restore func(c *C, list []Delta[P]) (exact bool)
+	// shut closes a cell if it holds nothing, and reports whether it did.
+	shut func(c *C) bool
+	// isShut reports whether a cell is closed.
+	isShut func(c *C) bool
+	// key is the key that a delta counts for.
+	key func(P) K
+}
+
+// ledger is a buffer without its handle: all keys and what is on its way to the sink.
+type ledger[K, P comparable, C any] struct {
+	name    string
+	form    form[K, P, C]
+	cfg     Config[P]
+	logger  *slog.Logger
+	clock   clock.Clock
+	family  *supervisor.Family[K, tally[K, P, C]]
+	metrics *metrics
+
+	stack   atomic.Pointer[tally[K, P, C]] // armed, and not yet in the schedule
+	ticking atomic.Bool                    // a tick is to come
+	opened  chan struct{}                  // closed when family is set
+	ticker  *time.Timer
+	bytes   atomic.Int64 // of all keys
+
+	life context.Context // ends when the buffer has closed
+	end  context.CancelFunc
+
+	mu       sync.Mutex
+	schedule schedule[K, P, C]
+	ready    queue[K, P, C]
+	called   int // actors that have been called and have not collected yet
+	pumping  bool
+	turn     *sync.Cond               // fewer are called
+	open     [levels]*batch[K, P, C]  // being filled
+	outbox   outbox[K, P, C]          // sealed
+	flying   map[*batch[K, P, C]]bool // at the sink right now
+	retry    *time.Timer              // rings for the next batch that failed
+	prefix   string                   // of flush IDs
+	sealed   uint64
+	refusals int // ErrNotStored in a row
+	closing  bool
+	over     bool          // what becomes of flushes is of no interest any more
+	settled  chan struct{} // closed when nothing is on its way while the buffer closes
+	counts   Totals
+}
+
+type entry[K, P comparable, C any] = registry.Entry[K, tally[K, P, C]]
+
+func newLedger[K, P comparable, C any](sys *penstock.System, name string, f form[K, P, C], cfg Config[P]) (*ledger[K, P, C], error) {
+	if sys == nil {
+		return nil, fmt.Errorf("%w stat buffer %q: the system is nil; it takes one from penstock.New", penstock.ErrInvalid, name)
+	}
+	if name == "" || len(name) > maxKey || !utf8.ValidString(name) {
+		return nil, fmt.Errorf("%w stat buffer: its name is %q; it takes 1 to %d bytes of UTF-8", penstock.ErrInvalid, name, maxKey)
+	}
+	if err := validate(cfg.validate); err != nil {
+		return nil, fmt.Errorf("%w stat buffer %q: %w", penstock.ErrInvalid, name, err)
+	}
+	cfg = cfg.withDefaults()
+	l := &ledger[K, P, C]{
+		name: name, form: f, cfg: cfg,
+		logger:   sys.Logger().With("buffer", name),
+		clock:    clock.New(),
+		schedule: newSchedule[K, P, C](cfg.Interval + cfg.Jitter),
+		flying:   make(map[*batch[K, P, C]]bool),
+		prefix:   rand.Text() + "-",
+		settled:  make(chan struct{}),
+		opened:   make(chan struct{}),
+	}
+	l.turn = sync.NewCond(&l.mu)
+	l.life, l.end = context.WithCancel(context.Background())
+	l.ticker = time.AfterFunc(time.Hour, l.tick)
+	l.ticker.Stop()
+	l.retry = time.AfterFunc(time.Hour, l.wakeFlushers)
+	l.retry.Stop()
+	keys := cfg.MaxKeys
+	if cfg.Overflow != nil {
+		keys++ // the overflow key is on top
+	}
+	var err error
+	if l.metrics, err = newMetrics(sys, l.form.kind, name, l.Info); err != nil {
+		return nil, fmt.Errorf("stat buffer %q: instruments: %w", name, err)
+	}
+	l.family, err = supervisor.NewFamily(sys.Tree(), supervisor.Spec[K, tally[K, P, C]]{
+		Kind:        "stat",
+		Name:        name,
+		New:         func(*entry[K, P, C]) actor.Actor { return collector[K, P, C]{l} },
+		Init:        l.admit,
+		MayForget:   l.mayForget,
+		Drain:       l.drain,
+		MaxChildren: keys,
+		Idle:        cfg.Idle,
+	})
+	if err != nil {
+		l.metrics.close()
+		l.end()
+		return nil, err
+	}
+	close(l.opened) // metrics can be read and the tree can close before that
+	if cfg.Overflow != nil {
+		if _, err = l.tally(l.form.key(*cfg.Overflow)); err != nil {
+			_ = l.family.Close(context.Background())
+			return nil, fmt.Errorf("stat buffer %q: Overflow: %w", name, err)
+		}
+	}
+	return l, nil
+}
+
+// tally is the key's, made if there is none. The error is [penstock.ErrFull], [penstock.ErrInvalid] or why the buffer takes
+// nothing any more.
+func (l *ledger[K, P, C]) tally(key K) (*tally[K, P, C], error) {
+	if e, ok := l.family.Lookup(key); ok {
+		return &e.Value, nil
+	}
+	return l.newcomer(key)
+}
+
+func (l *ledger[K, P, C]) newcomer(key K) (*tally[K, P, C], error) {
+	if err := l.check(key); err != nil {
+		return nil, err
+	}
+	var e *entry[K, P, C]
+	err := l.tooMuch(key)
+	if err == nil {
+		e, err = l.family.Get(key)
+	}
+	if err == nil {
+		return &e.Value, nil
+	}
+	if l.cfg.Overflow != nil && isFull(err) {
+		l.metrics.overflowed()
+		if e, err = l.family.Get(l.form.key(*l.cfg.Overflow)); err == nil {
+			return &e.Value, nil
+		}
+	}
+	return nil, fmt.Errorf("stat buffer %q: %w", l.name, err)
+}
+
+const (
+	maxKey  = 512  // bytes of a string key
+	keyCost = 1024 // bytes that a key is reckoned as, beside what is in it
+)
+
+// check refuses keys that no buffer counts.
+func (l *ledger[K, P, C]) check(key K) error {
+	if key != key { //nolint:all // a NaN is no key: it would be another one each time
+		return fmt.Errorf("%w key in stat buffer %q: it is not equal to itself", penstock.ErrInvalid, l.name)
+	}
+	if s, ok := text(key); ok && (s == "" || len(s) > maxKey || !utf8.ValidString(s)) {
+		if len(s) > maxKey {
+			s = s[:maxKey] + "…"
+		}
+		return fmt.Errorf("%w key in stat buffer %q: it is %q; it takes 1 to %d bytes of UTF-8", penstock.ErrInvalid, l.name, s, maxKey)
+	}
+	return nil
+}
+
+// weight is what a key is reckoned as.
+func (l *ledger[K, P, C]) weight(key K) int64 {
+	s, _ := text(key)
+	return keyCost + int64(len(s))
+}
+
+// text is the key as a string, if it is one.
+func text[K comparable](key K) (string, bool) {
+	if s, ok := any(key).(string); ok {
+		return s, true
+	}
+	if v := reflect.ValueOf(key); v.Kind() == reflect.String {
+		return v.String(), true
+	}
+	return "", false
+}
+
+func (l *ledger[K, P, C]) tooMuch(key K) error {
+	if l.cfg.MaxBytes > 0 && l.bytes.Load()+l.weight(key) > l.cfg.MaxBytes {
+		return fmt.Errorf("%w: its keys are reckoned as %d bytes, and MaxBytes is %d", penstock.ErrFull, l.bytes.Load(), l.cfg.MaxBytes)
+	}
+	return nil
+}
+
+// admit prepares a new key's tally.
+func (l *ledger[K, P, C]) admit(e *entry[K, P, C]) {
+	e.Value.ledger, e.Value.entry = l, e
+	l.bytes.Add(l.weight(e.Key()))
+}
+
+// mayForget closes an idle key's cell, unless something has been counted in it just now.
+func (l *ledger[K, P, C]) mayForget(e *entry[K, P, C]) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.forget(&e.Value)
+}
+
+// forget closes the cell of a tally that nobody needs. The mutex is held.
+func (l *ledger[K, P, C]) forget(t *tally[K, P, C]) bool {
+	if l.cfg.Overflow != nil && t.entry.Key() == l.form.key(*l.cfg.Overflow) {
+		return false
+	}
+	if !t.idle() || !l.form.shut(&t.cell) {
+		return false
+	}
+	l.bytes.Add(-l.weight(t.entry.Key()))
+	return true
+}
+
+// renew makes room for a key whose cell was found closed. Whoever closed it is about to do that too, or to open it again.
+func (l *ledger[K, P, C]) renew(t *tally[K, P, C]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.form.isShut(&t.cell) {
+		l.family.Discard(t.entry)
+	}
+}
+
+// flushID is the next. The mutex is held.
+func (l *ledger[K, P, C]) flushID() string {
+	l.sealed++
+	return l.prefix + strconv.FormatUint(l.sealed, 36)
+}

@@ -1,0 +1,198 @@
+package stat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/penstock-go/penstock"
+)
+
+const overflowLevel = slog.LevelError
+
+func idOf[K, P comparable, C any](t *tally[K, P, C]) slog.Attr { return slog.Any("id", t.entry.Key()) }
+
+func isFull(err error) bool { return errors.Is(err, penstock.ErrFull) }
+
+// flushKey waits until what was counted for a key before the call is stored.
+func (l *ledger[K, P, C]) flushKey(ctx context.Context, key K) error {
+	return l.wait(ctx, func(a *ask) {
+		if e, ok := l.family.Lookup(key); ok {
+			l.ask(&e.Value, a)
+		}
+	})
+}
+
+// flushSoon has what was counted for a key flushed at once, and does not wait for it.
+func (l *ledger[K, P, C]) flushSoon(key K) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closing {
+		return fmt.Errorf("stat buffer %q: %w", l.name, penstock.ErrClosed)
+	}
+	if e, ok := l.family.Lookup(key); ok {
+		l.absorb()
+		l.hasten(&e.Value)
+		l.pump()
+	}
+	return nil
+}
+
+// flushAll waits until everything that was counted before the call is stored.
+func (l *ledger[K, P, C]) flushAll(ctx context.Context) error {
+	return l.wait(ctx, func(a *ask) {
+		for e := range l.family.All() {
+			l.ask(&e.Value, a)
+		}
+	})
+}
+
+// wait asks, and waits until it is answered or ctx ends.
+func (l *ledger[K, P, C]) wait(ctx context.Context, question func(*ask)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	a := &ask{left: 1, done: make(chan struct{})} // the question itself is one, so that it is not answered before it is asked
+	l.mu.Lock()
+	if l.over {
+		l.mu.Unlock()
+		return fmt.Errorf("stat buffer %q: %w", l.name, penstock.ErrClosed)
+	}
+	l.absorb()
+	question(a)
+	(&asking{ask: a}).settle(nil)
+	l.pump()
+	l.work()
+	l.mu.Unlock()
+	select {
+	case <-a.done:
+		if a.err != nil {
+			return fmt.Errorf("stat buffer %q: %w", l.name, a.err)
+		}
+		return nil
+	case <-ctx.Done():
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if last := l.counts.LastError; last != nil {
+		return fmt.Errorf("stat buffer %q: not everything is flushed yet; it will be tried on: %w; last failure: %w", l.name, ctx.Err(), last)
+	}
+	return fmt.Errorf("stat buffer %q: not everything is flushed yet; it will be tried on: %w", l.name, ctx.Err())
+}
+
+// ask has a tally's content flushed, and counts it in with the ask if there is any. The mutex is held.
+func (l *ledger[K, P, C]) ask(t *tally[K, P, C], a *ask) {
+	switch {
+	case t.armed.Load():
+		a.left++
+		t.asked = &asking{ask: a, next: t.asked}
+	case t.flight != nil:
+		a.left++
+		t.flying = &asking{ask: a, next: t.flying}
+	default:
+		return
+	}
+	l.hasten(t)
+}
+
+// hasten has a tally's content flushed now, and what is on its way tried again now. The mutex is held.
+func (l *ledger[K, P, C]) hasten(t *tally[K, P, C]) {
+	if t.flight != nil {
+		l.outbox.hurry(t.flight, l.clock.Elapsed())
+	}
+	if !t.armed.Load() {
+		return
+	}
+	if t.where == scheduled {
+		l.schedule.remove(t)
+	}
+	if t.flight != nil {
+		t.late = true
+		return
+	}
+	l.enqueue(t)
+}
+
+// drain is the buffer's Close, after the intake was stopped: it closes every cell and waits until all that was in them is
+// stored, or ctx ends.
+func (l *ledger[K, P, C]) drain(ctx context.Context) error {
+	<-l.opened
+	l.mu.Lock()
+	l.closing = true
+	l.absorb()
+	for e := range l.family.All() {
+		t := &e.Value
+		l.hasten(t)
+		if t.flight == nil {
+			l.enqueue(t) // also if it is idle: its cell is to be closed
+		} else {
+			t.late = true
+		}
+	}
+	l.pump()
+	l.work()
+	l.checkSettled()
+	l.mu.Unlock()
+	select {
+	case <-l.settled:
+	case <-ctx.Done():
+	}
+	err := l.conclude(ctx)
+	l.metrics.close()
+	return err
+}
+
+// checkSettled ends drain's wait when nothing is left on its way.
+func (l *ledger[K, P, C]) checkSettled() {
+	if l.closing && !l.over && l.ready.first == nil && l.called == 0 && !l.pumping && l.outbox.len() == 0 {
+		select {
+		case <-l.settled:
+		default:
+			close(l.settled)
+		}
+	}
+}
+
+// conclude ends the buffer's life: nothing is tried any more, and what was not stored is handed over.
+func (l *ledger[K, P, C]) conclude(ctx context.Context) error {
+	l.mu.Lock()
+	left := l.outbox.all()
+	for b := range l.flying {
+		left = append(left, b)
+	}
+	for _, b := range left {
+		for _, t := range b.tallies {
+			l.land(t, penstock.ErrClosed)
+		}
+	}
+	for e := range l.family.All() { // what no actor has collected yet
+		l.gather(&e.Value)
+	}
+	for level := range l.open {
+		l.seal(level)
+	}
+	left = append(left, l.outbox.all()...)
+	l.over = true
+	l.ticker.Stop()
+	l.retry.Stop()
+	l.end()
+	keys := 0
+	for _, b := range left {
+		keys += len(b.tallies)
+		for _, t := range b.tallies {
+			t.flying.settle(penstock.ErrClosed)
+			t.flying = nil
+		}
+	}
+	last := l.counts.LastError
+	l.mu.Unlock()
+	if keys == 0 {
+		return nil
+	}
+	reason := &NotStoredError{Buffer: l.name, Keys: keys, Cause: last}
+	for _, b := range left {
+		l.handOver(b, reason)
+	}
+	return errors.Join(reason, context.Cause(ctx))
+}

@@ -1,0 +1,98 @@
+package stat
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/penstock-go/penstock/registry"
+)
+
+// tally is a key's part of a buffer, in the key's entry: it outlives the key's actor. Callers touch the cell, armed and
+// since; everything else is guarded by the ledger's mutex.
+//
+// A key that is counted has one way through the ledger: its first increment arms it, which puts it on a stack without a lock;
+// the next tick puts it into the schedule; when its time has come it is ready, and its actor is called, which collects what the
+// cell holds into a batch. While the batch is on its way new increments arm the key again.
+type tally[K, P comparable, C any] struct {
+	cell  C
+	armed atomic.Bool  // by the first increment since the cell was emptied; it is on the stack or was taken from it
+	since atomic.Int64 // when it was armed, after the clock's epoch
+
+	ledger *ledger[K, P, C]
+	entry  *registry.Entry[K, tally[K, P, C]]
+
+	below  *tally[K, P, C]  // on the stack; who arms it may write it while it is in a list
+	next   *tally[K, P, C]  // in the schedule, or in the queue of those that are ready
+	prev   **tally[K, P, C] // what leads here, in the schedule
+	due    time.Duration    // when it is to be collected; set by who armed it, before it is on the stack
+	flight *batch[K, P, C]  // the batch that has what was collected last; nil once that was stored
+	asked  *asking          // who waits for what the cell holds
+	flying *asking          // who waits for the flight
+
+	first, count int32  // its deltas in the flight
+	mark         uint32 // how many batches had been stored when a flush of it was refused last
+	tries        uint16 // of the same delta, over flushes that were refused
+	level        uint8  // how small its flushes are to be: it is refused while others are stored
+	where        place
+	late         bool // it was to be collected while its flight was still on its way
+	linked       bool // armed, and taken from the stack
+}
+
+// place is where a tally waits. It is in one at a time.
+type place uint8
+
+const (
+	nowhere   place = iota
+	scheduled       // in the schedule
+	ready           // for its actor to be called
+	called          // its actor has been sent the message
+)
+
+// arm has the tally flushed in due time. It is called after each addition to the cell, and does something after the first.
+func (t *tally[K, P, C]) arm() {
+	if !t.armed.Load() && t.armed.CompareAndSwap(false, true) {
+		t.ledger.armed(t)
+	}
+}
+
+// Undelivered implements supervisor.Undeliverable: the tally is itself the message that calls its actor. What is due is
+// collected without one, or it would stay here.
+func (t *tally[K, P, C]) Undelivered(error) { t.ledger.collect(t) }
+
+// idle reports whether nothing is on its way through the ledger. The cell may hold something that has just been added.
+func (t *tally[K, P, C]) idle() bool {
+	return !t.armed.Load() && t.where == nowhere && t.flight == nil && !t.late
+}
+
+// asking is a list of those who wait until something is stored.
+type asking struct {
+	ask  *ask
+	next *asking
+}
+
+// ask is a caller that waits until all that was counted before it asked is stored, of one key or of many.
+type ask struct {
+	left int // keys
+	err  error
+	done chan struct{}
+}
+
+// settle tells everyone in the list that one more key is done.
+func (a *asking) settle(err error) {
+	for ; a != nil; a = a.next {
+		if err != nil && a.ask.err == nil {
+			a.ask.err = err
+		}
+		if a.ask.left--; a.ask.left == 0 {
+			close(a.ask.done)
+		}
+	}
+}
+
+// with is the list and more.
+func (a *asking) with(more *asking) *asking {
+	for ; more != nil; more = more.next {
+		a = &asking{ask: more.ask, next: a}
+	}
+	return a
+}
