@@ -27,6 +27,13 @@ func NewBuffer[K comparable](sys *penstock.System, name string, cfg Config[K]) (
 		shut:    (*sum).shut,
 		isShut:  (*sum).isShut,
 		key:     func(key K) K { return key },
+		known:   func(key K) K { return key },
+		unrecorded: func(s *sum, was *recorded) (more int64, ok bool) {
+			n := s.load()
+			more, _ = plus(n, -was.n)
+			*was = recorded{n: n, has: n != 0}
+			return more, more != 0
+		},
 	}, cfg)
 	if err != nil {
 		return nil, err

@@ -163,9 +163,15 @@ func (l *ledger[K, P, C]) gather(t *tally[K, P, C]) {
 		l.overflowed(t)
 	}
 	if len(list) == had {
+		if l.journal != nil {
+			l.journal.vanished(t.note)
+		}
 		t.asked.settle(nil)
 		t.asked = nil
 		return
+	}
+	if l.journal != nil {
+		t.note.take()
 	}
 	b.deltas = list
 	b.tallies = append(b.tallies, t)
@@ -187,6 +193,10 @@ func (l *ledger[K, P, C]) seal(level int) {
 		return
 	}
 	b.id = l.flushID()
+	if l.journal != nil {
+		l.journal.seal(b)
+		return
+	}
 	l.outbox.add(b)
 }
 

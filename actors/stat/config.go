@@ -43,6 +43,8 @@ type Config[K comparable] struct {
 	// Dropped is given what will not be stored: flushes after MaxAttempts, and those that were left when Close's time was up. It
 	// must not call the buffer. Default nil: they are counted and logged, and lost
 	Dropped func(Flush[K], error)
+	// Journal keeps counts in a local file until they are stored. Histograms take none. Default: no journal
+	Journal Journal[K]
 }
 
 const (
@@ -61,6 +63,7 @@ func (c Config[K]) withDefaults() Config[K] {
 	setDefault(&c.MaxFlushes, 4)
 	setDefault(&c.Idle, 10*time.Second)
 	setDefault(&c.MaxKeys, 1_000_000)
+	c.Journal = c.Journal.withDefaults()
 	if _, one := c.Sink.(FlushFunc[K]); one {
 		c.MaxBatch = 1
 	}
@@ -104,4 +107,5 @@ func (c Config[K]) validate(check func(ok bool, format string, args ...any)) {
 	span("Idle", c.Idle, "10s")
 	check(c.MaxKeys >= 0 && c.MaxKeys < maxKeys, "MaxKeys is %d; it takes 1 to %d, or 0 for 1,000,000", c.MaxKeys, maxKeys-1)
 	check(c.MaxBytes >= 0, "MaxBytes is %d; it takes 0 (no bound of its own) or more", c.MaxBytes)
+	c.Journal.validate(check)
 }

@@ -142,6 +142,9 @@ func (l *ledger[K, P, C]) stored(b *batch[K, P, C], now time.Duration) {
 	l.counts.Deltas += uint64(len(b.deltas))
 	l.refusals = 0
 	l.outbox.succeeded(now)
+	if l.journal != nil {
+		l.journal.settled(b, nil)
+	}
 	crowded := l.family.Len() > l.cfg.MaxKeys/4*3
 	var done []*tally[K, P, C]
 	for _, t := range b.tallies {
@@ -181,9 +184,13 @@ func (l *ledger[K, P, C]) refused(b *batch[K, P, C], now time.Duration) {
 	l.refusals++
 	due := now + l.backoff(l.refusals)
 	l.absorb()
+	var more []byte // records
 	for _, t := range b.tallies {
 		if !l.form.restore(&t.cell, b.deltas[t.first:t.first+t.count]) {
 			l.overflowed(t)
+		}
+		if l.journal != nil {
+			more = l.journal.note(more, t.note)
 		}
 		t.flight, t.late = nil, false
 		t.asked, t.flying = t.asked.with(t.flying), nil
@@ -208,6 +215,9 @@ func (l *ledger[K, P, C]) refused(b *batch[K, P, C], now time.Duration) {
 			l.schedule.add(t)
 		}
 	}
+	if l.journal != nil {
+		l.journal.settled(b, more)
+	}
 	l.wind()
 }
 
@@ -217,6 +227,9 @@ func (l *ledger[K, P, C]) drop(b *batch[K, P, C], reason error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.counts.Dropped += uint64(len(b.deltas))
+	if l.journal != nil {
+		l.journal.settled(b, nil)
+	}
 	for _, t := range b.tallies {
 		t.tries, t.level = 0, 0
 		l.land(t, reason)

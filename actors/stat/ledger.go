@@ -3,6 +3,7 @@ package stat
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -30,10 +31,16 @@ type form[K, P comparable, C any] struct {
 	restore func(c *C, list []Delta[P]) (exact bool)
 	// shut closes a cell if it holds nothing, and reports whether it did.
 	shut func(c *C) bool
+	// unrecorded is what a cell holds beyond what the journal knows of it, which it notes; nil: no journal.
+	unrecorded func(c *C, was *recorded) (more int64, ok bool)
+	// replaces says whether a value takes the place of an earlier one; nil: they are summed.
+	replaces func(there, n int64) bool
 	// isShut reports whether a cell is closed.
 	isShut func(c *C) bool
 	// key is the key that a delta counts for.
 	key func(P) K
+	// known is what the sink knows a key as; only for those with unrecorded.
+	known func(K) P
 }
 
 // ledger is a buffer without its handle: all keys and what is on its way to the sink.
@@ -45,6 +52,7 @@ type ledger[K, P comparable, C any] struct {
 	clock   clock.Clock
 	family  *supervisor.Family[K, tally[K, P, C]]
 	metrics *metrics
+	journal *journal[K, P, C] // nil if there is none
 
 	stack   atomic.Pointer[tally[K, P, C]] // armed, and not yet in the schedule
 	ticking atomic.Bool                    // a tick is to come
@@ -86,6 +94,9 @@ func newLedger[K, P comparable, C any](sys *penstock.System, name string, f form
 	if err := validate(cfg.validate); err != nil {
 		return nil, fmt.Errorf("%w stat buffer %q: %w", penstock.ErrInvalid, name, err)
 	}
+	if cfg.Journal.Path != "" && f.unrecorded == nil {
+		return nil, fmt.Errorf("%w stat buffer %q: Journal is set; a %s takes none", penstock.ErrInvalid, name, f.kind)
+	}
 	cfg = cfg.withDefaults()
 	l := &ledger[K, P, C]{
 		name: name, form: f, cfg: cfg,
@@ -111,6 +122,11 @@ func newLedger[K, P comparable, C any](sys *penstock.System, name string, f form
 	if l.metrics, err = newMetrics(sys, l.form.kind, name, l.Info); err != nil {
 		return nil, fmt.Errorf("stat buffer %q: instruments: %w", name, err)
 	}
+	before, err := l.openJournal()
+	if err != nil {
+		l.metrics.close()
+		return nil, fmt.Errorf("stat buffer %q: %w", name, err)
+	}
 	l.family, err = supervisor.NewFamily(sys.Tree(), supervisor.Spec[K, tally[K, P, C]]{
 		Kind:        "stat",
 		Name:        name,
@@ -124,15 +140,22 @@ func newLedger[K, P comparable, C any](sys *penstock.System, name string, f form
 	if err != nil {
 		l.metrics.close()
 		l.end()
+		if l.journal != nil {
+			err = errors.Join(err, l.journal.file.close())
+		}
 		return nil, err
 	}
 	close(l.opened) // metrics can be read and the tree can close before that
-	if cfg.Overflow != nil {
+	err = l.recover(before)
+	if err == nil && cfg.Overflow != nil {
 		if _, err = l.tally(l.form.key(*cfg.Overflow)); err != nil {
-			_ = l.family.Close(context.Background())
-			return nil, fmt.Errorf("stat buffer %q: Overflow: %w", name, err)
+			err = fmt.Errorf("Overflow: %w", err)
 		}
 	}
+	if err != nil {
+		return nil, fmt.Errorf("stat buffer %q: %w", name, errors.Join(err, l.abandon()))
+	}
+	l.wakeFlushers()
 	return l, nil
 }
 
@@ -151,6 +174,9 @@ func (l *ledger[K, P, C]) newcomer(key K) (*tally[K, P, C], error) {
 	}
 	var e *entry[K, P, C]
 	err := l.tooMuch(key)
+	if err == nil && l.journal != nil {
+		_, err = l.journal.name(key)
+	}
 	if err == nil {
 		e, err = l.family.Get(key)
 	}
@@ -213,6 +239,13 @@ func (l *ledger[K, P, C]) tooMuch(key K) error {
 func (l *ledger[K, P, C]) admit(e *entry[K, P, C]) {
 	e.Value.ledger, e.Value.entry = l, e
 	l.bytes.Add(l.weight(e.Key()))
+	if l.journal != nil {
+		name, err := l.journal.name(e.Key())
+		if err != nil {
+			panic(err) // it could be encoded a moment ago
+		}
+		e.Value.note = &note[K, P, C]{tally: &e.Value, name: name}
+	}
 }
 
 // mayForget closes an idle key's cell, unless something has been counted in it just now.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/penstock-go/penstock"
 )
@@ -120,6 +121,15 @@ func (l *ledger[K, P, C]) drain(ctx context.Context) error {
 	<-l.opened
 	l.mu.Lock()
 	l.closing = true
+	if j := l.journal; j != nil {
+		j.checkCalm()
+		l.mu.Unlock()
+		select { // before any cell closes
+		case <-j.calm:
+		case <-ctx.Done():
+		}
+		l.mu.Lock()
+	}
 	l.absorb()
 	for e := range l.family.All() {
 		t := &e.Value
@@ -145,7 +155,7 @@ func (l *ledger[K, P, C]) drain(ctx context.Context) error {
 
 // checkSettled ends drain's wait when nothing is left on its way.
 func (l *ledger[K, P, C]) checkSettled() {
-	if l.closing && !l.over && l.ready.first == nil && l.called == 0 && !l.pumping && l.outbox.len() == 0 {
+	if l.closing && !l.over && l.ready.first == nil && l.called == 0 && !l.pumping && l.outbox.len() == 0 && (l.journal == nil || len(l.journal.flushes) == 0) {
 		select {
 		case <-l.settled:
 		default:
@@ -154,45 +164,106 @@ func (l *ledger[K, P, C]) checkSettled() {
 	}
 }
 
-// conclude ends the buffer's life: nothing is tried any more, and what was not stored is handed over.
+// conclude ends the buffer's life: nothing is tried any more, and what was not stored is handed over, or kept in the journal.
 func (l *ledger[K, P, C]) conclude(ctx context.Context) error {
 	l.mu.Lock()
-	left := l.outbox.all()
-	for b := range l.flying {
-		left = append(left, b)
+	if l.over { // it was never opened
+		l.mu.Unlock()
+		return nil
 	}
-	for _, b := range left {
-		for _, t := range b.tallies {
-			l.land(t, penstock.ErrClosed)
-		}
-	}
-	for e := range l.family.All() { // what no actor has collected yet
-		l.gather(&e.Value)
-	}
-	for level := range l.open {
-		l.seal(level)
-	}
-	left = append(left, l.outbox.all()...)
+	left, keys := l.remains()
 	l.over = true
 	l.ticker.Stop()
 	l.retry.Stop()
 	l.end()
-	keys := 0
-	for _, b := range left {
-		keys += len(b.tallies)
-		for _, t := range b.tallies {
-			t.flying.settle(penstock.ErrClosed)
-			t.flying = nil
-		}
-	}
 	last := l.counts.LastError
 	l.mu.Unlock()
+	var err error
+	if l.journal != nil {
+		if err = l.journal.finish(); err != nil {
+			err = fmt.Errorf("stat buffer %q: journal: %w", l.name, err)
+		}
+	}
 	if keys == 0 {
-		return nil
+		return err
 	}
-	reason := &NotStoredError{Buffer: l.name, Keys: keys, Cause: last}
-	for _, b := range left {
-		l.handOver(b, reason)
+	reason := &NotStoredError{Buffer: l.name, Keys: keys, Kept: l.journal != nil && err == nil, Cause: last}
+	if !reason.Kept {
+		for _, b := range left {
+			l.handOver(b, reason)
+		}
 	}
-	return errors.Join(reason, context.Cause(ctx))
+	return errors.Join(reason, context.Cause(ctx), err)
+}
+
+// remains closes every cell, and returns what is not stored: as flushes, whatever else it may be in the journal, and how many
+// keys' it is. Whoever waits for one of them is told that the buffer has closed.
+func (l *ledger[K, P, C]) remains() (left []*batch[K, P, C], keys int) {
+	for level := range l.open {
+		l.seal(level)
+	}
+	left = l.unsettled()
+	rest := &batch[K, P, C]{id: l.flushID()}
+	for e := range l.family.All() {
+		t := &e.Value
+		t.asked.settle(penstock.ErrClosed)
+		t.flying.settle(penstock.ErrClosed)
+		t.asked, t.flying = nil, nil
+		if t.flight != nil {
+			keys++
+		}
+		had := len(rest.deltas)
+		rest.deltas, _ = l.form.take(&t.cell, e.Key(), true, rest.deltas)
+		if l.journal != nil {
+			t.note.recorded = recorded{}
+		}
+		if len(rest.deltas) == had {
+			continue
+		}
+		if t.flight == nil {
+			keys++
+		}
+		rest.tallies = append(rest.tallies, t)
+		if l.journal != nil { // as a count: a key is in one flush at a time
+			t.note.recorded = recorded{n: rest.deltas[had].N, has: true}
+		}
+	}
+	if len(rest.tallies) > 0 {
+		left = append(left, rest)
+	}
+	return left, keys
+}
+
+// unsettled are the flushes that are on their way. Those that wait in the outbox are taken out of it.
+func (l *ledger[K, P, C]) unsettled() (list []*batch[K, P, C]) {
+	list = l.outbox.all()
+	for b := range l.flying {
+		list = append(list, b)
+	}
+	if l.journal != nil {
+		for b := range l.journal.flushes {
+			if !slices.Contains(list, b) { // it waits for its record to be written
+				list = append(list, b)
+			}
+		}
+	}
+	return list
+}
+
+// abandon ends a buffer that could not be opened, and leaves its journal as it is.
+func (l *ledger[K, P, C]) abandon() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	l.mu.Lock()
+	j := l.journal
+	l.journal, l.over = nil, true
+	l.mu.Unlock()
+	if j != nil {
+		j.timer.Stop()
+	}
+	_ = l.family.Close(ctx)
+	if j != nil {
+		return j.file.close()
+	}
+	return nil
 }

@@ -59,6 +59,13 @@ func newValues[K comparable](sys *penstock.System, name, kind string, over func(
 		shut:   (*value).shut,
 		isShut: (*value).isShut,
 		key:    func(key K) K { return key },
+		known:  func(key K) K { return key },
+		unrecorded: func(v *value, was *recorded) (int64, bool) {
+			n, ok := v.load()
+			*was = recorded{n: n, has: ok}
+			return n, ok
+		},
+		replaces: func(there, n int64) bool { return kind == "last" || n > there },
 	}, cfg)
 	return values[K]{l}, err
 }

@@ -25,6 +25,7 @@ type tally[K, P comparable, C any] struct {
 	next   *tally[K, P, C]  // in the schedule, or in the queue of those that are ready
 	prev   **tally[K, P, C] // what leads here, in the schedule
 	due    time.Duration    // when it is to be collected; set by who armed it, before it is on the stack
+	note   *note[K, P, C]   // nil if there is no journal
 	flight *batch[K, P, C]  // the batch that has what was collected last; nil once that was stored
 	asked  *asking          // who waits for what the cell holds
 	flying *asking          // who waits for the flight
@@ -50,6 +51,9 @@ const (
 
 // arm has the tally flushed in due time. It is called after each addition to the cell, and does something after the first.
 func (t *tally[K, P, C]) arm() {
+	if t.note != nil {
+		t.note.list()
+	}
 	if !t.armed.Load() && t.armed.CompareAndSwap(false, true) {
 		t.ledger.armed(t)
 	}
@@ -61,7 +65,7 @@ func (t *tally[K, P, C]) Undelivered(error) { t.ledger.collect(t) }
 
 // idle reports whether nothing is on its way through the ledger. The cell may hold something that has just been added.
 func (t *tally[K, P, C]) idle() bool {
-	return !t.armed.Load() && t.where == nowhere && t.flight == nil && !t.late
+	return !t.armed.Load() && t.where == nowhere && t.flight == nil && !t.late && (t.note == nil || t.note.pins == 0)
 }
 
 // asking is a list of those who wait until something is stored.

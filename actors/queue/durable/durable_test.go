@@ -366,7 +366,7 @@ func TestAFileInUseIsToldClearly(t *testing.T) {
 		newQueue(t, Config[int]{Path: path})
 		start := time.Now()
 		_, err := Add(roomtest.System(t), "test", Config[int]{Path: path, LockTimeout: 3 * time.Second})
-		require.ErrorContains(t, err, "is in use by another queue or process")
+		require.ErrorContains(t, err, "is in use by somebody else or another process")
 		assert.InDelta(t, 3, time.Since(start).Seconds(), 0.1)
 	})
 }

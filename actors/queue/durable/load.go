@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/penstock-go/penstock/internal/boltfile"
 )
 
 // loaded is an item that was found in the file.
@@ -29,7 +31,7 @@ var errLastTry = errors.New("the process ended before its last try was acknowled
 
 // load reads the file. It moves to the dead-letter list what is damaged, and what has had its last try.
 func (s *store) load(now time.Time, maxTries int) (c content, err error) {
-	defer sound(&err)()
+	defer boltfile.Sound(&err)()
 	var doomed []loaded // to be buried, for their turn's reason
 	var strange [][]byte
 	err = s.db.View(func(tx *bbolt.Tx) error {

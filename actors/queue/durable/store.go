@@ -4,13 +4,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
 
 	"go.etcd.io/bbolt"
-	berrors "go.etcd.io/bbolt/errors"
 
-	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/boltfile"
 )
 
 // The file's buckets.
@@ -30,22 +28,12 @@ type store struct {
 const fillPercent = 0.95
 
 // openStore opens the file, and makes it if there is none.
-func openStore(path string, lockTimeout time.Duration) (s *store, err error) {
-	defer sound(&err)()
-	if err := check(path, lockTimeout); err != nil {
-		return nil, opening(path, lockTimeout, err)
-	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
-		Timeout:         lockTimeout,
-		NoFreelistSync:  true, // it is found again when the file is opened, which saves writing it with each commit
-		FreelistType:    bbolt.FreelistMapType,
-		InitialMmapSize: 64 << 20, // addresses, not memory: the map need not be made anew while the file is small
-		NoStatistics:    true,
-	})
+func openStore(path string, lockTimeout time.Duration) (*store, error) {
+	db, err := boltfile.Open(path, lockTimeout)
 	if err != nil {
-		return nil, opening(path, lockTimeout, err)
+		return nil, err
 	}
-	s = &store{db: db, update: db.Update}
+	s := &store{db: db, update: db.Update}
 	err = s.update(func(tx *bbolt.Tx) error {
 		for _, name := range [][]byte{itemsBucket, turnsBucket, deadBucket} {
 			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
@@ -60,26 +48,7 @@ func openStore(path string, lockTimeout time.Duration) (s *store, err error) {
 	return s, nil
 }
 
-func opening(path string, lockTimeout time.Duration, err error) error {
-	if errors.Is(err, berrors.ErrTimeout) {
-		return fmt.Errorf("%s is in use by another queue or process, which held its lock for %v", path, lockTimeout)
-	}
-	return fmt.Errorf("%s: %w", path, err)
-}
-
 func (s *store) close() error { return s.db.Close() }
-
-// sound makes an error of a panic, as bbolt has on a damaged file, and of the fault of reading beyond its end. It is used
-// as `defer sound(&err)()`.
-func sound(err *error) func() {
-	before := debug.SetPanicOnFault(true)
-	return func() {
-		debug.SetPanicOnFault(before)
-		if reason := recover(); reason != nil {
-			*err = fmt.Errorf("the file is damaged: %w", &penstock.PanicError{Value: reason, Stack: debug.Stack()})
-		}
-	}
-}
 
 // shelf is the buckets in a transaction.
 type shelf struct{ items, turns, dead *bbolt.Bucket }
@@ -92,7 +61,7 @@ func shelve(tx *bbolt.Tx) shelf {
 
 // commit writes a batch. When it returns nil all of it is on disk, otherwise none of it may be relied on.
 func (s *store) commit(b *batch) (err error) {
-	defer sound(&err)()
+	defer boltfile.Sound(&err)()
 	return s.update(func(tx *bbolt.Tx) error {
 		h := shelve(tx)
 		var errs []error
@@ -239,7 +208,7 @@ func (h shelf) purgeDead(w *write) error {
 
 // deadLetters calls fn with the oldest dead letters, up to limit. raw is good only during the call.
 func (s *store) deadLetters(limit int, fn func(id uint64, raw []byte)) (err error) {
-	defer sound(&err)()
+	defer boltfile.Sound(&err)()
 	return s.db.View(func(tx *bbolt.Tx) error {
 		c := tx.Bucket(deadBucket).Cursor()
 		for k, v := c.First(); k != nil && limit > 0; k, v = c.Next() {

@@ -1,4 +1,4 @@
-package durable
+package boltfile
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ func check(path string, lockTimeout time.Duration) (err error) {
 	if err != nil {
 		return err
 	}
-	defer sound(&err)()
+	defer Sound(&err)()
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockTimeout})
 	if err != nil {
 		return err
