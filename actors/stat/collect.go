@@ -34,7 +34,7 @@ func (l *ledger[K, P, C]) armed(t *tally[K, P, C]) {
 // wind has a tick come, if none does.
 func (l *ledger[K, P, C]) wind() {
 	if l.ticking.CompareAndSwap(false, true) {
-		l.ticker.Reset(l.schedule.tick)
+		l.ticker.Reset(l.schedule.next(l.clock.Elapsed()))
 	}
 }
 
@@ -49,7 +49,7 @@ func (l *ledger[K, P, C]) tick() {
 	l.schedule.advance(l.clock.Elapsed(), l.enqueue)
 	l.pump()
 	if l.schedule.n > 0 {
-		l.ticker.Reset(l.schedule.tick)
+		l.ticker.Reset(l.schedule.next(l.clock.Elapsed()))
 		return
 	}
 	l.ticking.Store(false)

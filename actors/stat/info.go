@@ -11,6 +11,9 @@ type Info struct {
 	Running   int           // flushes that are with the sink
 	Oldest    time.Duration // how long ago the oldest count that is not stored was counted; 0 if all is stored
 
+	JournalBytes int   // of records that the journal holds; its file is larger
+	JournalError error // of the journal's last write; nil if that worked
+
 	Totals
 }
 
@@ -53,6 +56,9 @@ func (l *ledger[K, P, C]) Info() Info {
 		oldest = min(oldest, b.oldest)
 	}
 	info.Oldest = max(now-oldest, 0)
+	if j := l.journal; j != nil {
+		info.JournalBytes, info.JournalError = j.bytes, j.err
+	}
 	info.Totals = l.counts
 	return info
 }

@@ -9,9 +9,9 @@ type note[K, P comparable, C any] struct {
 	listed atomic.Bool    // on the list of those that have something to be recorded
 	below  *note[K, P, C] // there
 
-	recorded       // guarded by the ledger's mutex, as the others are
-	taken    int64 // what had been recorded of what is in the flight
-	pins     int   // IncrementDurable calls that are about to count here
+	recorded          // guarded by the ledger's mutex, as the others are
+	taken    recorded // of what is in the flight
+	pins     int      // IncrementDurable calls that are about to count here
 }
 
 // recorded is how much of what a cell holds has been recorded: a part of a sum, or the last value.
@@ -36,4 +36,4 @@ func (n *note[K, P, C]) list() {
 }
 
 // take notes that the cell was emptied into a flight.
-func (n *note[K, P, C]) take() { n.taken, n.recorded = n.n, recorded{} }
+func (n *note[K, P, C]) take() { n.taken, n.recorded = n.recorded, recorded{} }

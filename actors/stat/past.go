@@ -117,7 +117,7 @@ type reader struct {
 	err  error
 }
 
-var errCut = errors.New("the journal is damaged: a record ends too early")
+var errShort = errors.New("the journal is damaged: a record ends too early")
 
 func (r *reader) number() int64 {
 	n, size := binary.Varint(r.data)
@@ -132,7 +132,7 @@ func (r *reader) length() uint64 {
 // cut takes off a number of the given size, which is 0 or less if there was none.
 func cut[T int64 | uint64](r *reader, n T, size int) T {
 	if r.err != nil || size <= 0 {
-		r.err = errCut
+		r.err = errShort
 		return 0
 	}
 	r.data = r.data[size:]
@@ -142,7 +142,7 @@ func cut[T int64 | uint64](r *reader, n T, size int) T {
 func (r *reader) text() string {
 	n := r.length()
 	if r.err != nil || n > uint64(len(r.data)) {
-		r.err = errCut
+		r.err = errShort
 		return ""
 	}
 	s := string(r.data[:n])

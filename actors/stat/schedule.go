@@ -25,6 +25,10 @@ func newSchedule[K, P comparable, C any](span time.Duration) schedule[K, P, C] {
 	return schedule[K, P, C]{tick: tick, spokes: make([]*tally[K, P, C], min(int(span/tick)+2, maxSpokes))}
 }
 
+// next is how long after now the next tick is. Ticks are the same for all that is in, so nothing waits for one of its own and
+// then for the wheel's.
+func (s *schedule[K, P, C]) next(now time.Duration) time.Duration { return s.tick - now%s.tick }
+
 // add puts in a tally that is nowhere. One that is due later than the wheel reaches stays in its last spoke and goes round.
 func (s *schedule[K, P, C]) add(t *tally[K, P, C]) {
 	tick := int64((t.due + s.tick - 1) / s.tick)

@@ -28,7 +28,7 @@ type Sink[K comparable] interface {
 	Flush(ctx context.Context, f Flush[K]) error
 }
 
-// ErrNotStored says that nothing of a flush was stored, and nothing of it will be: its deltas go back to be counted on, and
+// ErrNotStored says that nothing of a flush was stored, by this attempt or an earlier one, and nothing of it will be: its deltas go back to be counted on, and
 // come again later in flushes of other IDs. A sink wraps it in errors of which it is certain.
 var ErrNotStored = errors.New("stat: not stored")
 

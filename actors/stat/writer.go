@@ -27,6 +27,8 @@ type journal[K, P comparable, C any] struct {
 	last    bool                     // it is to write everything whole, and to end
 	ended   chan struct{}            // closed when it has
 	whole   int                      // bytes of records when they were written whole
+	rewrite int                      // bytes of records that the file has at least before it is written anew
+	bytes   int                      // of records in the file
 	err     error                    // of the last write; nil if it worked
 }
 
@@ -42,6 +44,7 @@ func newJournal[K, P comparable, C any](l *ledger[K, P, C], cfg Journal[P], file
 	j := &journal[K, P, C]{
 		ledger: l, cfg: cfg, file: file,
 		flushes: make(map[*batch[K, P, C]]bool),
+		rewrite: minRewrite,
 		calm:    make(chan struct{}),
 		ended:   make(chan struct{}),
 	}
@@ -121,7 +124,7 @@ func (j *journal[K, P, C]) seal(b *batch[K, P, C]) {
 func (j *journal[K, P, C]) flush(b *batch[K, P, C], alone bool) []byte {
 	data := appendFlush(nil, b.id, len(b.tallies))
 	for i, t := range b.tallies { // each has one delta
-		before := t.note.taken
+		before := t.note.taken.n
 		if alone {
 			before = 0
 		}
@@ -169,8 +172,8 @@ func (j *journal[K, P, C]) finish() error {
 const (
 	maxGather  = 16                     // how often the writer steps back for others that have something to write
 	writePause = 250 * time.Millisecond // after a write that failed
-	minRewrite = 4 << 20                // bytes of records that the file has at least before it is written anew…
-	rewriteBy  = 4                      // … and this many times those that it had when that was done last
+	minRewrite = 4 << 20                // a journal's rewrite
+	rewriteBy  = 4                      // the file is not written anew before it has this many times what it had then
 )
 
 // write is the writer: it writes groups until nothing is left to be written. What comes meanwhile is the next group, so any
@@ -193,13 +196,14 @@ func (j *journal[K, P, C]) writeGroup() (again bool) {
 		j.writing = false
 		return false
 	}
-	whole := last || j.file.size >= max(minRewrite, rewriteBy*j.whole)
+	whole := last || j.file.size >= max(j.rewrite, rewriteBy*j.whole)
 	records := j.records(group, whole)
 	l.mu.Unlock()
 	err := j.file.write(records, whole)
 	l.mu.Lock()
+	j.bytes = j.file.size
 	if whole && err == nil {
-		j.whole = j.file.size
+		j.whole = j.bytes
 	}
 	j.wrote(group, err, last)
 	l.finish()
@@ -218,6 +222,16 @@ func (j *journal[K, P, C]) writeGroup() (again bool) {
 // records are those of a group, or all that say what the ledger holds with them.
 func (j *journal[K, P, C]) records(group []journalEntry, whole bool) (list [][]byte) {
 	if whole {
+		for _, b := range j.ledger.open { // its record, which is still to come, will say that this is in it
+			if b == nil {
+				continue
+			}
+			for _, t := range b.tallies {
+				if t.note.taken.has {
+					list = append(list, appendCount(nil, t.note.name, t.note.taken.n))
+				}
+			}
+		}
 		for e := range j.ledger.family.All() {
 			if n := e.Value.note; n.has {
 				list = append(list, appendCount(nil, n.name, n.n))
