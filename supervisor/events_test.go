@@ -10,10 +10,10 @@ import (
 )
 
 func TestSlowSubscriberBlocksNobody(t *testing.T) {
-	var f feed
-	slow, quick := f.subscribe(3), f.subscribe(100)
+	var f Feed[Event]
+	slow, quick := f.Subscribe(3), f.Subscribe(100)
 	for i := range 10 {
-		f.publish(Event{ID: strconv.Itoa(i)}) // would hang here
+		f.Publish(Event{ID: strconv.Itoa(i)}) // would hang here
 	}
 	assert.EqualValues(t, 7, slow.Dropped())
 	assert.Zero(t, quick.Dropped())
@@ -22,40 +22,40 @@ func TestSlowSubscriberBlocksNobody(t *testing.T) {
 }
 
 func TestSubscriptionCloses(t *testing.T) {
-	var f feed
-	s, other := f.subscribe(0), f.subscribe(1)
+	var f Feed[Event]
+	s, other := f.Subscribe(0), f.Subscribe(1)
 	assert.Equal(t, 1, cap(s.events), "room for one at least")
-	assert.True(t, f.wanted())
+	assert.True(t, f.Wanted())
 	s.Close()
 	s.Close()
 	_, more := <-s.Events()
 	assert.False(t, more)
-	f.publish(Event{})
+	f.Publish(Event{})
 	assert.Len(t, other.Events(), 1)
-	f.close()
-	f.close()
+	f.Close()
+	f.Close()
 	s.Close()
 	other.Close()
-	assert.False(t, f.wanted())
-	late := f.subscribe(5)
+	assert.False(t, f.Wanted())
+	late := f.Subscribe(5)
 	_, more = <-late.Events()
 	assert.False(t, more, "after the end there is nothing to come")
 	late.Close()
-	f.publish(Event{})
+	f.Publish(Event{})
 }
 
 func TestG12_FeedUnderConcurrency(t *testing.T) {
-	var f feed
+	var f Feed[Event]
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
 			for range 500 {
-				f.publish(Event{})
+				f.Publish(Event{})
 			}
 		})
 		wg.Go(func() {
 			for range 100 {
-				s := f.subscribe(2)
+				s := f.Subscribe(2)
 				select {
 				case <-s.Events():
 				default:
@@ -65,6 +65,6 @@ func TestG12_FeedUnderConcurrency(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	require.False(t, f.wanted())
+	require.False(t, f.Wanted())
 	require.Empty(t, f.mu.subscribers)
 }

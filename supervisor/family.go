@@ -277,14 +277,14 @@ func (f *Family[K, V]) address(key K, generation uint64) string {
 }
 
 func (f *Family[K, V]) announce(what EventKind, key K, generation uint64, err error) {
-	if f.tree.feed.wanted() {
-		f.tree.feed.publish(Event{What: what, Kind: f.spec.Kind, Family: f.spec.Name, ID: fmt.Sprint(key), Generation: generation, Err: err, At: time.Now()})
+	if f.tree.feed.Wanted() {
+		f.tree.feed.Publish(Event{What: what, Kind: f.spec.Kind, Family: f.spec.Name, ID: fmt.Sprint(key), Generation: generation, Err: err, At: time.Now()})
 	}
 }
 
 func (f *Family[K, V]) announceFamily(what EventKind, err error) {
-	if f.tree.feed.wanted() {
-		f.tree.feed.publish(Event{What: what, Kind: f.spec.Kind, Family: f.spec.Name, Err: err, At: time.Now()})
+	if f.tree.feed.Wanted() {
+		f.tree.feed.Publish(Event{What: what, Kind: f.spec.Kind, Family: f.spec.Name, Err: err, At: time.Now()})
 	}
 }
 

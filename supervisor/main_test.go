@@ -97,7 +97,7 @@ func leave() *request {
 type house struct {
 	*testing.T
 	tree   *Tree
-	events *Subscription
+	events *Subscription[Event]
 }
 
 func newHouse(t *testing.T, d actor.Dispatcher) *house {

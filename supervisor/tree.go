@@ -29,7 +29,7 @@ type Tree struct {
 	dispatcher actor.Dispatcher
 	logger     *slog.Logger
 	clock      clock.Clock
-	feed       feed
+	feed       Feed[Event]
 	counts     counts
 	name       string
 	root       *actor.PID
@@ -112,7 +112,7 @@ func (t *Tree) Engine() *actor.ActorSystem { return t.engine }
 func (t *Tree) Elapsed() time.Duration { return t.clock.Elapsed() }
 
 // Subscribe delivers the tree's events from now on to a reader with room for buffer of them, at least one.
-func (t *Tree) Subscribe(buffer int) *Subscription { return t.feed.subscribe(buffer) }
+func (t *Tree) Subscribe(buffer int) *Subscription[Event] { return t.feed.Subscribe(buffer) }
 
 // Info tells what the tree holds and has been through.
 func (t *Tree) Info() Info {
@@ -198,7 +198,7 @@ func (t *Tree) Close(ctx context.Context) error {
 	if err := errors.Join(errs...); !errors.Is(err, errAtWork) { // else the root cannot end either
 		errs = append(errs, await(ctx, t.rootEnded, t.name))
 	}
-	t.feed.close()
+	t.feed.Close()
 	t.closeErr = errors.Join(errs...)
 	close(t.closed)
 	return t.closeErr
