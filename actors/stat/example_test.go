@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"sync"
 	"time"
@@ -51,38 +53,34 @@ func ExampleBuffer() {
 	// 0 false
 }
 
-// A web server counts its pages' views into PostgreSQL. However many there are, a page is written once in 10 s.
+// A web server counts its pages' views into PostgreSQL. However many there are, a page's row is written once in 10 s.
 func Example_pageViews() {
-	if err := serve(context.Background()); err != nil {
-		panic(err)
-	}
-}
-
-func serve(ctx context.Context) (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	pool, err := pgxpool.New(ctx, "postgres://localhost/shop")
 	if err != nil {
-		return err
+		log.Fatal(err)
 	}
 	defer pool.Close()
 	table := store.Counts[string]{Table: "page_views", Keys: []string{"page"}, Updated: "updated_at"}
 	if err := postgres.CreateTables(ctx, pool, table); err != nil {
-		return err
+		log.Fatal(err)
 	}
 	sink, err := postgres.New(ctx, pool, table)
 	if err != nil {
-		return err
+		log.Fatal(err)
 	}
 
 	sys, err := penstock.New()
 	if err != nil {
-		return err
+		log.Fatal(err)
 	}
-	other := "(other)" // so that whoever asks for a million pages that are not there does not fill the memory
 	views, err := stat.NewBuffer(sys, "page views", stat.Config[string]{
-		Sink: sink, Interval: 10 * time.Second, Jitter: 2 * time.Second, MaxKeys: 100_000, Overflow: &other,
+		Sink: sink, Interval: 10 * time.Second, Jitter: 2 * time.Second,
+		MaxKeys: 100_000, Overflow: new("(other)"), // whoever asks for a million pages does not fill the memory with them
 	})
 	if err != nil {
-		return errors.Join(err, sys.Close(ctx))
+		log.Fatal(err)
 	}
 	server := &http.Server{Addr: ":8080", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := views.Increment(r.URL.Path, 1); err != nil {
@@ -90,18 +88,26 @@ func serve(ctx context.Context) (err error) {
 		}
 		fmt.Fprintln(w, "welcome")
 	})}
-	defer func() { // first the server, then the counts, then the database
-		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
-		defer stop()
-		err = errors.Join(err, server.Shutdown(ctx), sys.Close(ctx))
-	}()
-	return server.ListenAndServe()
+	failed := make(chan error, 1)
+	go func() { failed <- server.ListenAndServe() }()
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+	}
+	// First the server, then the counts that it made, then the database that they go to.
+	ctx, stop = context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	defer stop()
+	if err := errors.Join(err, server.Shutdown(ctx), sys.Close(ctx)); err != nil {
+		log.Print(err)
+	}
 }
+
+// account is whose API calls are counted, and for which bill.
+type account struct{ Customer, Month string }
 
 // What is counted for money must survive kill −9. IncrementDurable returns when the call is in the journal, on disk. Here the
 // database is away, so the process ends before the calls are stored; the next one stores them, and none twice.
 func ExampleBuffer_IncrementDurable() {
-	type account struct{ Customer, Month string }
 	ctx := context.Background()
 	dir, db := temporary()
 	defer os.RemoveAll(dir)
@@ -159,7 +165,7 @@ func ExampleBuffer_IncrementDurable() {
 // away is a database that cannot be reached.
 type away struct{}
 
-func (away) Flush(ctx context.Context, _ stat.Flush[struct{ Customer, Month string }]) error {
+func (away) Flush(context.Context, stat.Flush[account]) error {
 	return errors.New("connection refused")
 }
 

@@ -1,9 +1,10 @@
 // Demo shows Penstock at work: against a strict API and before a server that is asked for too much, beside what people use
-// instead, with functions that get out of hand, or on an access log of your own.
+// instead, with functions that get out of hand, with counts in a database that fails, or on an access log of your own.
 //
 //	go run ./cmd/demo
 //	go run ./cmd/demo -act overload
 //	go run ./cmd/demo -act pool -dir ~/src
+//	go run ./cmd/demo -act stat -log access.log.gz -db counts.db
 //	go run ./cmd/demo -log access.log.gz -limit 10/6s -limit 100/1m
 package main
 
@@ -50,7 +51,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitUsage
 	}
 	act := actLog
-	if o.log == "" {
+	if o.log == "" || o.act == nameStat {
 		act = actAll
 	}
 	if err := act(ctx, o, stdin, stdout, stderr); err != nil {
@@ -65,11 +66,12 @@ type results struct {
 	Race     *raceResult     `json:"race,omitempty"`
 	Overload *overloadResult `json:"overload,omitempty"`
 	Pool     *poolResult     `json:"pool,omitempty"`
+	Stat     *statResult     `json:"stat,omitempty"`
 }
 
 // actAll plays the acts that are asked for, one after the other, and prints each when it is over; as JSON all of them at the
 // end. When ctx ends it plays none that has not begun.
-func actAll(ctx context.Context, o options, _ io.Reader, stdout, stderr io.Writer) error {
+func actAll(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.Writer) error {
 	text := stdout
 	if o.json {
 		text = io.Discard
@@ -80,7 +82,7 @@ func actAll(ctx context.Context, o options, _ io.Reader, stdout, stderr io.Write
 		if !o.plays(name) || ctx.Err() != nil {
 			continue
 		}
-		kept, err := all.play(ctx, name, o, text, stderr)
+		kept, err := all.play(ctx, name, o, stdin, text, stderr)
 		if err != nil {
 			return err
 		}
@@ -95,7 +97,7 @@ func actAll(ctx context.Context, o options, _ io.Reader, stdout, stderr io.Write
 }
 
 // play plays one act and reports whether Penstock kept its promise.
-func (r *results) play(ctx context.Context, name string, o options, stdout, stderr io.Writer) (kept bool, err error) {
+func (r *results) play(ctx context.Context, name string, o options, stdin io.Reader, stdout, stderr io.Writer) (kept bool, err error) {
 	switch name {
 	case nameRace:
 		result, err := actRace(ctx, o.race, stdout, stderr)
@@ -105,9 +107,13 @@ func (r *results) play(ctx context.Context, name string, o options, stdout, stde
 		result, err := actOverload(ctx, o.overload, stdout, stderr)
 		r.Overload = &result
 		return result.Kept, err
-	default:
+	case namePool:
 		result, err := actPool(ctx, o.pool, stdout, stderr)
 		r.Pool = &result
+		return result.Kept, err
+	default:
+		result, err := actStat(ctx, o.stat, stdin, stdout, stderr)
+		r.Stat = &result
 		return result.Kept, err
 	}
 }
@@ -148,6 +154,26 @@ func actPool(ctx context.Context, a poolAct, stdout, stderr io.Writer) (poolResu
 	result, err := a.run(ctx, tree, stderr)
 	if err != nil {
 		return result, err
+	}
+	return result, result.print(stdout)
+}
+
+// actStat counts requests into a file that fails now and then. What came to nothing leaves no file.
+func actStat(ctx context.Context, a statAct, stdin io.Reader, stdout, stderr io.Writer) (statResult, error) {
+	s, err := a.openSource(ctx, stdin)
+	if err != nil {
+		return statResult{}, err
+	}
+	defer func() { _ = s.close() }() // never fails
+	if a, err = a.place(); err != nil {
+		return statResult{}, err
+	}
+	if err := a.announce(stdout, s); err != nil {
+		return statResult{}, errors.Join(err, a.discard())
+	}
+	result, err := a.run(ctx, s, stderr)
+	if err != nil {
+		return result, errors.Join(err, a.discard())
 	}
 	return result, result.print(stdout)
 }

@@ -146,11 +146,19 @@ func TestUsage(t *testing.T) {
 		{"-log x -max-waiting 0", "-max-waiting is 0, it takes 1 or more"},
 		{"-log x -quick -users 3", "-users does not go with -log\n-quick does not go with -log"},
 		{"-log=", "-log takes a file, or - for standard input"},
-		{"-act encore", `-act is "encore", it takes race, overload or pool`},
+		{"-act encore", `-act is "encore", it takes race, overload, pool or stat`},
 		{"-act race -log x", "-act does not go with -log"},
 		{"-act overload -users 3", "-users does not go with -act overload"},
 		{"-act pool -users 3", "-users does not go with -act pool"},
 		{"-act race -dir .", "-dir does not go with -act race"},
+		{"-act pool -db x", "-db does not go with -act pool"},
+		{"-act stat -dir .", "-dir does not go with -act stat"},
+		{"-db x -log y", "-db does not go with -log"},
+		{"-act stat -quick -log x", "-quick does not go with -log"},
+		{"-act stat -log x -limit 10/6s -max-waiting 3", "-limit does not go with -act stat\n-max-waiting does not go with -act stat"},
+		{"-db=", "-db is empty, it takes a file that is not there yet"},
+		{"-db main.go", `-db is "main.go", it takes a file that is not there yet, and that one is`},
+		{"-db nowhere/x", `-db is "nowhere/x", it takes a file in a directory that is there`},
 		{"-dir . -log x", "-dir does not go with -log"},
 		{"-dir=", "-dir is empty, it takes a directory"},
 		{"-dir nowhere", `-dir is "nowhere", it takes a directory: stat nowhere: `},
@@ -187,23 +195,23 @@ func TestInterruptedLog(t *testing.T) {
 
 // TestDurations: what is given is for all acts, and what is not is each one's own.
 func TestDurations(t *testing.T) {
-	for args, want := range map[string][3]time.Duration{
-		"":                       {20 * time.Second, 10 * time.Second, 15 * time.Second},
-		"-quick":                 {5500 * time.Millisecond, 2 * time.Second, 3 * time.Second},
-		"-duration 5s":           {5 * time.Second, 5 * time.Second, 5 * time.Second},
-		"-duration 8s -quick":    {8*time.Second + 2*time.Second/3, 8 * time.Second, 8 * time.Second},
-		"-act race -duration 5s": {5 * time.Second, 5 * time.Second, 5 * time.Second},
+	for args, want := range map[string][4]time.Duration{
+		"":                       {20 * time.Second, 10 * time.Second, 15 * time.Second, 5 * time.Second},
+		"-quick":                 {5500 * time.Millisecond, 2 * time.Second, 3 * time.Second, time.Second},
+		"-duration 5s":           {5 * time.Second, 5 * time.Second, 5 * time.Second, 5 * time.Second},
+		"-duration 8s -quick":    {8*time.Second + 2*time.Second/3, 8 * time.Second, 8 * time.Second, 8 * time.Second},
+		"-act race -duration 5s": {5 * time.Second, 5 * time.Second, 5 * time.Second, 5 * time.Second},
 	} {
 		o, err := parseOptions(strings.Fields(args))
 		require.NoError(t, err, args)
-		assert.Equal(t, want, [3]time.Duration{o.race.duration, o.overload.duration, o.pool.duration}, args)
+		assert.Equal(t, want, [4]time.Duration{o.race.duration, o.overload.duration, o.pool.duration, o.stat.duration}, args)
 	}
 }
 
 func TestSeedIsForAllActs(t *testing.T) {
 	o, err := parseOptions([]string{"-seed", "7"})
 	require.NoError(t, err)
-	assert.Equal(t, [3]uint64{7, 7, 7}, [3]uint64{o.race.seed, o.overload.seed, o.pool.seed})
+	assert.Equal(t, [4]uint64{7, 7, 7, 7}, [4]uint64{o.race.seed, o.overload.seed, o.pool.seed, o.stat.seed})
 }
 
 func TestWholeWindows(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -15,9 +16,9 @@ import (
 
 const usage = `Demo shows Penstock at work.
 
-  demo [-act race|overload|pool] [-duration D] [-users 20] [-dir DIR] [-seed 1] [-quick] [-json]
+  demo [-act race|overload|pool|stat] [-duration D] [-users 20] [-dir DIR] [-db FILE] [-seed 1] [-quick] [-json]
 
-    Three acts, one after the other; -act plays one of them. The exit code is 1 if Penstock broke
+    Four acts, one after the other; -act plays one of them. The exit code is 1 if Penstock broke
     a promise.
 
     race      A strict API on this machine allows each user 10 requests in any 6 seconds and
@@ -31,17 +32,24 @@ const usage = `Demo shows Penstock at work.
     pool      Real files are hashed and compressed in pools that two customers share, among functions
               that hang, spin, panic, exit and take memory without end. The promise is that every
               file is done, every failure stays with its caller, and nothing is left behind.
+    stat      Requests are counted, by path and by client, in memory and at full speed, and the sums
+              go into a SQLite file: while answers to its COMMITs are lost, and while another
+              connection locks it. The promise is that every sum in the file is what a plain count
+              of the same requests is: nothing lost, nothing stored twice.
 
     -duration  how long the race runs, 1s to 1h; one that would end just when the API opens again
                goes on for a third of a window                             (default 20s)
                and how long each server of the overload is under load      (default 10s)
                and after how long the pools are asked for no more files    (default 15s)
+               and for how long there are requests to count                (default 5s)
     -users     how many users the API of the race has, 1 to 200            (default 20)
     -dir       the directory whose files the pools work on, with all below it: the first 20,000
                of 1 byte to 16 MiB           (default: Go's own sources, or the current directory)
+    -db        the file that is counted into, which must not be there yet: you can open it with sqlite3
+               afterwards, or meanwhile          (default: one among the system's temporary files)
     -seed      what the demand is drawn from                               (default 1)
-    -quick     10 requests in any 2 seconds instead of 6, for 5.5 s, 2 s under load, and 300 files:
-               a check for machines
+    -quick     10 requests in any 2 seconds instead of 6, for 5.5 s, 2 s under load, 300 files,
+               and 1 s of requests: a check for machines
 
   demo -log FILE [-limit 10/6s]... [-max-waiting N] [-json]
 
@@ -53,12 +61,17 @@ const usage = `Demo shows Penstock at work.
                   each is tried by itself                                  (default 10/6s)
     -max-waiting  how many requests of a client may wait; more are refused (default 10000)
 
+  demo -act stat -log FILE [-db FILE] [-json]
+
+    The fourth act with the requests of an access log, each of which is counted once.
+
   -json prints the result as JSON; times are in nanoseconds.
   -h    prints this.
 
   go run ./cmd/demo
   go run ./cmd/demo -act overload
   go run ./cmd/demo -act pool -dir .
+  go run ./cmd/demo -act stat -log access.log.gz -db counts.db
   go run ./cmd/demo -log /var/log/nginx/access.log -limit 10/1s -limit 100/1m
 `
 
@@ -67,10 +80,11 @@ const (
 	nameRace     = "race"
 	nameOverload = "overload"
 	namePool     = "pool"
+	nameStat     = "stat"
 )
 
 // acts in the order in which they are played.
-var acts = []string{nameRace, nameOverload, namePool}
+var acts = []string{nameRace, nameOverload, namePool, nameStat}
 
 var errHelp = flag.ErrHelp
 
@@ -81,6 +95,7 @@ type options struct {
 	race     race
 	overload overload
 	pool     poolAct
+	stat     statAct
 	log      string // "" plays the acts
 	whatIf   whatIf
 }
@@ -101,6 +116,7 @@ func parseOptions(args []string) (options, error) {
 	flags.IntVar(&o.race.users, "users", 20, "")
 	flags.Uint64Var(&o.race.seed, "seed", 1, "")
 	flags.StringVar(&o.pool.dir, "dir", "", "")
+	flags.StringVar(&o.stat.file, "db", "", "")
 	flags.StringVar(&o.log, "log", "", "")
 	flags.IntVar(&o.whatIf.maxWaiting, "max-waiting", 0, "")
 	flags.Func("limit", "", func(s string) error {
@@ -113,10 +129,10 @@ func parseOptions(args []string) (options, error) {
 	}
 	set := make(map[string]bool)
 	flags.Visit(func(f *flag.Flag) { set[f.Name] = true })
-	o.overload.seed, o.pool.seed = o.race.seed, o.race.seed
+	o.overload.seed, o.pool.seed, o.stat.seed, o.stat.log = o.race.seed, o.race.seed, o.race.seed, o.log
 	o.pace(quick)
 	if set["duration"] {
-		o.race.duration, o.overload.duration, o.pool.duration = duration, duration, duration
+		o.race.duration, o.overload.duration, o.pool.duration, o.stat.duration = duration, duration, duration, duration
 	}
 	if len(o.whatIf.limits) == 0 {
 		o.whatIf.limits = []limit.Limit{{Events: 10, Per: 6 * time.Second}}
@@ -132,10 +148,12 @@ func (o *options) pace(quick bool) {
 	o.race.rule, o.race.slack = strict.Rule{Events: 10, Per: 6 * time.Second}, 150*time.Millisecond
 	o.race.duration, o.overload.duration, o.overload.sample = 20*time.Second, 10*time.Second, 2*time.Second
 	o.pool.files, o.pool.repeat, o.pool.duration, o.pool.patience = 20_000, 3, 15*time.Second, 250*time.Millisecond
+	o.stat.duration = 5 * time.Second
 	if quick {
 		o.race.rule.Per, o.race.slack = 2*time.Second, 600*time.Millisecond
 		o.race.duration, o.overload.duration, o.overload.sample = 5500*time.Millisecond, 2*time.Second, time.Second/2
 		o.pool.files, o.pool.repeat, o.pool.duration = 300, 1, 3*time.Second
+		o.stat.duration = time.Second
 	}
 }
 
@@ -147,7 +165,7 @@ func wholeWindows(d, per time.Duration) time.Duration { return max(d, d.Truncate
 func (o options) check(set map[string]bool) error {
 	var errs []error
 	if o.act != "" && !slices.Contains(acts, o.act) {
-		errs = append(errs, fmt.Errorf("-act is %q, it takes %s, %s or %s", o.act, nameRace, nameOverload, namePool))
+		errs = append(errs, fmt.Errorf("-act is %q, it takes %s, %s, %s or %s", o.act, nameRace, nameOverload, namePool, nameStat))
 	}
 	if d := o.race.duration; d < time.Second || d > time.Hour {
 		errs = append(errs, fmt.Errorf("-duration is %v, it takes 1s to 1h", d))
@@ -162,11 +180,14 @@ func (o options) check(set map[string]bool) error {
 		errs = append(errs, errors.New("-log takes a file, or - for standard input"))
 	}
 	for _, name := range []string{"limit", "max-waiting"} {
-		if set[name] && !set["log"] {
+		switch {
+		case set[name] && !set["log"]:
 			errs = append(errs, fmt.Errorf("-%s needs -log", name))
+		case set[name] && o.act == nameStat:
+			errs = append(errs, fmt.Errorf("-%s does not go with -act %s", name, nameStat))
 		}
 	}
-	for _, of := range []struct{ flag, act string }{{"users", nameRace}, {"dir", namePool}} {
+	for _, of := range []struct{ flag, act string }{{"users", nameRace}, {"dir", namePool}, {"db", nameStat}} {
 		if set[of.flag] && !o.plays(of.act) && slices.Contains(acts, o.act) {
 			errs = append(errs, fmt.Errorf("-%s does not go with -act %s", of.flag, o.act))
 		}
@@ -174,8 +195,12 @@ func (o options) check(set map[string]bool) error {
 	if set["dir"] {
 		errs = append(errs, checkDirectory(o.pool.dir))
 	}
-	for _, name := range []string{"act", "duration", "users", "dir", "seed", "quick"} {
-		if set[name] && set["log"] {
+	if set["db"] {
+		errs = append(errs, checkNewFile(o.stat.file))
+	}
+	for _, name := range []string{"act", "duration", "users", "dir", "db", "seed", "quick"} {
+		counts := o.act == nameStat && (name == "act" || name == "db")
+		if set[name] && set["log"] && !counts {
 			errs = append(errs, fmt.Errorf("-%s does not go with -log", name))
 		}
 	}
@@ -192,6 +217,20 @@ func checkDirectory(dir string) error {
 		return fmt.Errorf("-dir is %q, it takes a directory: %w", dir, err)
 	case !info.IsDir():
 		return fmt.Errorf("-dir is %q, it takes a directory, and that is a file", dir)
+	}
+	return nil
+}
+
+// checkNewFile fails before the first act does.
+func checkNewFile(path string) error {
+	if path == "" {
+		return errors.New("-db is empty, it takes a file that is not there yet")
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("-db is %q, it takes a file that is not there yet, and that one is", path)
+	}
+	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
+		return fmt.Errorf("-db is %q, it takes a file in a directory that is there", path)
 	}
 	return nil
 }
