@@ -3,6 +3,8 @@ package store
 import (
 	"fmt"
 	"math"
+
+	"github.com/penstock-go/penstock/actors/stat"
 )
 
 // Merge is what becomes of a count when another one comes for the same key.
@@ -24,6 +26,17 @@ func (m Merge) String() string {
 		return "Last"
 	}
 	return fmt.Sprintf("Merge(%d)", int(m))
+}
+
+// Kind is what a [stat.Keeper] says of a table with this Merge.
+func (m Merge) Kind() stat.Kind {
+	switch m {
+	case Max:
+		return stat.KindMax
+	case Last:
+		return stat.KindLast
+	}
+	return stat.KindSum
 }
 
 // Of is what becomes of the stored count when n comes.

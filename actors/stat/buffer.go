@@ -15,7 +15,7 @@ type Buffer[K comparable] struct{ ledger *ledger[K, K, sum] }
 // [penstock.ErrClosed]; then nothing has been started.
 func NewBuffer[K comparable](sys *penstock.System, name string, cfg Config[K]) (*Buffer[K], error) {
 	l, err := newLedger(sys, name, form[K, K, sum]{
-		kind: "sum",
+		kind: KindSum,
 		take: func(s *sum, key K, last bool, into []Delta[K]) ([]Delta[K], bool) {
 			n, exact := s.take(last)
 			if n == 0 { // it came to nothing, and storing that would change nothing

@@ -41,6 +41,8 @@ func (s Scale) validate(check func(ok bool, format string, args ...any)) {
 	check(s.Digits >= 1 && s.Digits <= 5, "Scale.Digits is %d; it takes 1 to 5", s.Digits)
 }
 
+const kindHistogram Kind = "histogram"
+
 // Histogram counts how often each value was seen, by key, and gives the counts to its sink, by bin. It is safe for concurrent
 // use.
 type Histogram[K comparable] struct {
@@ -61,7 +63,7 @@ func NewHistogram[K comparable](sys *penstock.System, name string, scale Scale, 
 	}
 	spare := &sync.Pool{New: func() any { return hdrhistogram.New(scale.Lowest, scale.Highest, scale.Digits) }}
 	l, err := newLedger(sys, name, form[K, Bin[K], bins]{
-		kind: "histogram",
+		kind: kindHistogram,
 		take: func(b *bins, key K, last bool, into []Delta[Bin[K]]) ([]Delta[Bin[K]], bool) {
 			h := b.take(last)
 			if h == nil {

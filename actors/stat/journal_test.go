@@ -300,10 +300,17 @@ func TestKeysOfAnyTypeAreJournaled(t *testing.T) {
 	require.True(t, ok)
 	require.Equal(t, int64(4), n)
 
+	type month struct{ user, month string }
+	m, err := NewBuffer(sys, "m", Config[month]{Sink: failing[month]{}, Journal: Journal[month]{Path: path + "3"}})
+	require.NoError(t, err)
+	err = m.IncrementDurable(context.Background(), month{"ada", "May"}, 1)
+	require.ErrorIs(t, err, penstock.ErrInvalid, "all such keys would be one in the journal")
+	require.Zero(t, m.Info().Keys)
+
 	type unreadable struct{ C chan int }
 	u, err := NewBuffer(sys, "u", Config[unreadable]{Sink: failing[unreadable]{}, Journal: Journal[unreadable]{Path: path + "2"}})
 	require.NoError(t, err)
-	require.ErrorContains(t, u.Increment(unreadable{make(chan int)}, 1), "cannot be written to the journal")
+	require.ErrorContains(t, u.Increment(unreadable{make(chan int)}, 1), "it cannot be written to the journal")
 }
 
 // failing answers every flush with its error.

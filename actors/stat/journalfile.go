@@ -30,7 +30,7 @@ type journalFile struct {
 }
 
 // openJournal opens the file, or makes it, and reads what it holds. kind and name must be those that it was made with.
-func openJournal(path string, lockTimeout time.Duration, kind, name string, into *past) (f *journalFile, err error) {
+func openJournal(path string, lockTimeout time.Duration, kind Kind, name string, into *past) (f *journalFile, err error) {
 	defer boltfile.Sound(&err)()
 	db, err := boltfile.Open(path, lockTimeout)
 	if err != nil {
@@ -42,7 +42,7 @@ func openJournal(path string, lockTimeout time.Duration, kind, name string, into
 		if err != nil {
 			return err
 		}
-		if was := about.Get(kindKey); was != nil && (string(was) != kind || string(about.Get(bufferKey)) != name) {
+		if was := about.Get(kindKey); was != nil && (Kind(was) != kind || string(about.Get(bufferKey)) != name) {
 			return fmt.Errorf("it is the journal of the %s buffer %q", was, about.Get(bufferKey))
 		}
 		log, err := tx.CreateBucketIfNotExists(logBucket)

@@ -24,7 +24,7 @@ import (
 // form is what makes one kind of buffer different from another: how a cell is emptied, and how what could not be stored gets
 // back into it. P is what the sink knows a key as.
 type form[K, P comparable, C any] struct {
-	kind string
+	kind Kind
 	// take empties a cell, and closes it if it is the last time. exact is false if not everything could be told.
 	take func(c *C, key K, last bool, into []Delta[P]) (list []Delta[P], exact bool)
 	// restore puts back what was taken before what the cell holds now.
@@ -93,6 +93,13 @@ func newLedger[K, P comparable, C any](sys *penstock.System, name string, f form
 	}
 	if err := validate(cfg.validate); err != nil {
 		return nil, fmt.Errorf("%w stat buffer %q: %w", penstock.ErrInvalid, name, err)
+	}
+	keeps := Kind(f.kind)
+	if keeps == kindHistogram {
+		keeps = KindSum
+	}
+	if k, ok := cfg.Sink.(Keeper); ok && k.Keeps() != keeps {
+		return nil, fmt.Errorf("%w stat buffer %q: Sink keeps a %s; a %s buffer takes one that keeps a %s", penstock.ErrInvalid, name, k.Keeps(), f.kind, keeps)
 	}
 	if cfg.Journal.Path != "" && f.unrecorded == nil {
 		return nil, fmt.Errorf("%w stat buffer %q: Journal is set; a %s takes none", penstock.ErrInvalid, name, f.kind)

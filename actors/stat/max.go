@@ -12,7 +12,7 @@ type Max[K comparable] struct{ values[K] }
 
 // NewMax starts a buffer of largest values. What is said of [NewBuffer] holds for it.
 func NewMax[K comparable](sys *penstock.System, name string, cfg Config[K]) (*Max[K], error) {
-	l, err := newValues(sys, name, "max", larger, cfg)
+	l, err := newValues(sys, name, KindMax, larger, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -28,7 +28,7 @@ type Last[K comparable] struct{ values[K] }
 
 // NewLast starts a buffer of last values. What is said of [NewBuffer] holds for it.
 func NewLast[K comparable](sys *penstock.System, name string, cfg Config[K]) (*Last[K], error) {
-	l, err := newValues(sys, name, "last", never, cfg)
+	l, err := newValues(sys, name, KindLast, never, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (l *Last[K]) Set(key K, n int64) error { return l.put(key, n, always) }
 type values[K comparable] struct{ ledger *ledger[K, K, value] }
 
 // newValues starts a buffer of values; over says whether one that was taken before takes the place of what is there.
-func newValues[K comparable](sys *penstock.System, name, kind string, over func(there, n int64) bool, cfg Config[K]) (values[K], error) {
+func newValues[K comparable](sys *penstock.System, name string, kind Kind, over func(there, n int64) bool, cfg Config[K]) (values[K], error) {
 	l, err := newLedger(sys, name, form[K, K, value]{
 		kind: kind,
 		take: func(v *value, key K, last bool, into []Delta[K]) ([]Delta[K], bool) {
@@ -65,7 +65,7 @@ func newValues[K comparable](sys *penstock.System, name, kind string, over func(
 			*was = recorded{n: n, has: ok}
 			return n, ok
 		},
-		replaces: func(there, n int64) bool { return kind == "last" || n > there },
+		replaces: func(there, n int64) bool { return kind == KindLast || n > there },
 	}, cfg)
 	return values[K]{l}, err
 }

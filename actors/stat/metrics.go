@@ -23,10 +23,10 @@ type metrics struct {
 	registration metric.Registration
 }
 
-func newMetrics(sys *penstock.System, kind, name string, info func() Info) (*metrics, error) {
+func newMetrics(sys *penstock.System, kind Kind, name string, info func() Info) (*metrics, error) {
 	meter := sys.Meter()
 	attributes := []attribute.KeyValue{
-		attribute.String("penstock.system", sys.Name()), attribute.String("penstock.stat", name), attribute.String("penstock.kind", kind)}
+		attribute.String("penstock.system", sys.Name()), attribute.String("penstock.stat", name), attribute.String("penstock.kind", string(kind))}
 	with := func(more ...attribute.KeyValue) metric.MeasurementOption {
 		return metric.WithAttributeSet(attribute.NewSet(append(more, attributes...)...))
 	}

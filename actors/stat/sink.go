@@ -28,6 +28,20 @@ type Sink[K comparable] interface {
 	Flush(ctx context.Context, f Flush[K]) error
 }
 
+// Kind is what a buffer's deltas are: sums, or values of which one is kept.
+type Kind string
+
+// The kinds of buffers. A histogram's deltas are sums.
+const (
+	KindSum  Kind = "sum"
+	KindMax  Kind = "max"
+	KindLast Kind = "last"
+)
+
+// Keeper is a sink that knows what it does with a delta of a key that it has stored before: it adds it up, or keeps the larger
+// one, or the last. A buffer of another kind refuses it. Sinks of package store are Keepers; others need not be.
+type Keeper interface{ Keeps() Kind }
+
 // ErrNotStored says that nothing of a flush was stored, by this attempt or an earlier one, and nothing of it will be: its deltas go back to be counted on, and
 // come again later in flushes of other IDs. A sink wraps it in errors of which it is certain.
 var ErrNotStored = errors.New("stat: not stored")

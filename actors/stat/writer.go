@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+
+	"github.com/penstock-go/penstock"
 )
 
 // journal is a ledger's journal. Its records say what the ledger holds, as of some moment not long before; so they are written
@@ -53,11 +55,17 @@ func newJournal[K, P comparable, C any](l *ledger[K, P, C], cfg Journal[P], file
 	return j
 }
 
-// name is a key as it is in the file.
+// name is a key as it is in the file. It is an error if it would not be found again there: JSON leaves out fields that are not
+// exported, so that two keys could be one.
 func (j *journal[K, P, C]) name(key K) ([]byte, error) {
-	name, err := j.cfg.Encode(j.ledger.form.known(key))
+	known := j.ledger.form.known(key)
+	name, err := j.cfg.Encode(known)
 	if err != nil {
-		return nil, fmt.Errorf("the key cannot be written to the journal: %w", err)
+		return nil, fmt.Errorf("%w key: it cannot be written to the journal: %w", penstock.ErrInvalid, err)
+	}
+	if again, err := j.cfg.Decode(name); err != nil || again != known {
+		return nil, fmt.Errorf("%w key %v: in the journal it is %q, which is read as %v (error: %v); Journal.Encode and Decode take what keeps keys apart",
+			penstock.ErrInvalid, known, name, again, err)
 	}
 	return name, nil
 }

@@ -47,6 +47,9 @@ func New[K comparable](ctx context.Context, pool *pgxpool.Pool, c store.Counts[K
 	return s, nil
 }
 
+// Keeps implements [stat.Keeper].
+func (s *Sink[K]) Keeps() stat.Kind { return s.layout.Merge.Kind() }
+
 // Flush stores a flush, once. It waits for others who write the same rows until its context ends. An error is a
 // [stat.ErrNotStored] if it is certain that neither this attempt nor one before stored anything, which is when this one held the
 // flush's ID and came not as far as its COMMIT, or when the server refused to commit; after any other the same flush is

@@ -36,6 +36,9 @@ func New[K comparable](ctx context.Context, db *sql.DB, c store.Counts[K]) (*Sin
 	return &Sink[K]{db: db, layout: layout, sql: statements, turn: make(chan struct{}, 1)}, nil
 }
 
+// Keeps implements [stat.Keeper].
+func (s *Sink[K]) Keeps() stat.Kind { return s.layout.Merge.Kind() }
+
 // Flush stores a flush, once. It waits for others who write until its context ends. An error is a [stat.ErrNotStored] if it
 // is certain that neither this attempt nor one before stored anything, which is when this one held the flush's ID and came
 // not as far as its COMMIT, or when a constraint did not let it commit; after any other the same flush is to be repeated.
