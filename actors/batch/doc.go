@@ -1,0 +1,2 @@
+// Package batch runs operations on resources in batches.
+package batch

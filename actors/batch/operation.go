@@ -1,0 +1,84 @@
+package batch
+
+import (
+	"errors"
+	"runtime/debug"
+	"sync/atomic"
+
+	"github.com/penstock-go/penstock"
+)
+
+// operation is a caller's, and where the caller waits for the answer. It ends in one way: answered, or cancelled before it
+// ran.
+type operation[R any] struct {
+	plain func(R)       // what it does, …
+	fn    func(R) error // … or this
+	fate  atomic.Int32
+	err   error      // its own, of the last time it ran; its batch's goroutine has it
+	left  bool       // it was answered although it may be running
+	reply chan error // the batch's, or its own; room for one
+}
+
+// The fates of an operation.
+const (
+	waits     int32 = iota // it may still be cancelled
+	ran                    // its caller waits for the end of the batch
+	answered               // its caller has, or is about to have, its answer
+	cancelled              // its caller is gone
+)
+
+var errGoexit = errors.New("batch: the function called runtime.Goexit")
+
+// run runs the operation and reports whether its batch may go on.
+func (o *operation[R]) run(value R) (aborted *AbortError) {
+	o.err = errGoexit // unless it returns
+	if o.err = o.call(value); o.err == nil {
+		return nil
+	}
+	return abortion(o.err)
+}
+
+func abortion(err error) (aborted *AbortError) {
+	errors.As(err, &aborted)
+	return aborted
+}
+
+func (o *operation[R]) call(value R) (err error) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			err = &penstock.PanicError{Value: reason, Stack: debug.Stack()}
+		}
+	}()
+	if o.plain != nil {
+		o.plain(value)
+		return nil
+	}
+	return o.fn(value)
+}
+
+// start reports whether the operation is to run: for the first time, or again.
+func (o *operation[R]) start(again bool) bool {
+	return o.fate.CompareAndSwap(waits, ran) || again && o.fate.Load() == ran
+}
+
+// answer tells the caller, unless there is none any more: the operation's own error if it has one, else the batch's.
+func (o *operation[R]) answer(err error) bool {
+	if !o.fate.CompareAndSwap(ran, answered) && !o.fate.CompareAndSwap(waits, answered) {
+		return false
+	}
+	if o.err != nil {
+		err = o.err
+	}
+	o.reply <- err
+	return true
+}
+
+// leave tells the caller although the operation may be running.
+func (o *operation[R]) leave(err error) bool {
+	if !o.fate.CompareAndSwap(ran, answered) && !o.fate.CompareAndSwap(waits, answered) {
+		return false
+	}
+	o.left = true
+	o.reply <- err
+	return true
+}

@@ -1,0 +1,207 @@
+package batch
+
+import "time"
+
+// state is what a key's operations wait for and what is done with them. It is pure: it is told the time.
+//
+// A key has one batch at a time. Operations wait until the key is free and their time has come; then they are a batch, which is
+// run and saved. What it needs is loaded as soon as the key is free and somebody waits.
+type state[R any] struct {
+	waiting []*operation[R] // in the order of their coming
+	gone    int             // how many of them were cancelled
+	since   time.Duration   // when the first of them came
+	batch   *run[R]         // that is being worked at, is in line for a shard, or waits to be tried again; nil: the key is free
+
+	value R             // loaded for the next batch, if has
+	has   bool          //
+	until time.Duration // how long value may be used; forever if it was loaded for the next batch
+	spare []*operation[R]
+
+	stuck  *StuckError // the batch was given up, and its function has not returned
+	closed bool        // the key was put away, or its processor has closed
+}
+
+// run is a batch.
+type run[R any] struct {
+	phase    phase
+	ops      []*operation[R] // in order; not changed while they run
+	at       int             // how many of them have had their turn
+	ran      int             // … and ran
+	began    time.Duration
+	deadline time.Duration
+	again    time.Duration // when it is tried again after a conflict
+	tries    int           // conflicts it has had
+	fresh    bool          // value was loaded for this batch
+	loadTook time.Duration
+	saveTook time.Duration
+	aborted  *AbortError
+}
+
+// phase is where a batch is.
+type phase uint8
+
+const (
+	queuedLoad phase = iota // in line for a shard, to load
+	loading
+	collecting // loaded, and its time has not come
+	queuedRun  // in line for a shard, to run and save
+	running
+	saving
+	conflicted // waits to be tried again
+)
+
+var phases = [...]string{"waiting for a shard", "load", "collecting", "waiting for a shard", "operation", "save", "waiting for a shard"}
+
+// rules are the times and bounds that a processor gives its keys.
+type rules struct {
+	min, max, grace, keep time.Duration
+	operations            int
+	load                  bool // there is something to be called
+}
+
+const forever = time.Duration(1<<63 - 1)
+
+// todo is what is to be done for a key now.
+type todo uint8
+
+const (
+	nothing todo = iota
+	load         // put it in line for a shard, to load
+	work         // … to run and save
+	giveUp       // its batch is stuck
+)
+
+// next says what is to be done now, and when to ask again. hurry: nothing more will come, so nothing is waited for.
+func (s *state[R]) next(now time.Duration, r *rules, hurry bool) (do todo, again time.Duration) {
+	if b := s.batch; b != nil {
+		switch {
+		case s.stuck != nil:
+			return nothing, forever
+		case b.phase == conflicted && (now >= b.again || hurry):
+			b.phase = queuedLoad
+			return load, b.deadline + r.grace
+		case b.phase == conflicted:
+			return nothing, b.again
+		case b.phase == collecting && s.due(now, r, hurry):
+			s.fill(b, r)
+			b.phase = queuedRun
+			return work, b.deadline + r.grace
+		case b.phase == collecting:
+			return nothing, s.since + r.min
+		case now >= b.deadline+r.grace:
+			return giveUp, forever
+		}
+		return nothing, b.deadline + r.grace
+	}
+	if len(s.waiting) == s.gone {
+		s.sweep()
+		return nothing, forever
+	}
+	if s.has && now >= s.until {
+		s.drop()
+	}
+	b := &run[R]{began: s.since, deadline: s.since + r.max}
+	if s.since+r.min < now { // it had to wait for the batch before: its time begins now
+		b.deadline = now + r.max
+	}
+	s.batch = b
+	if !s.has && r.load {
+		b.phase, b.fresh = queuedLoad, true
+		return load, b.deadline + r.grace
+	}
+	b.phase = collecting
+	return s.next(now, r, hurry)
+}
+
+// due reports whether the time of those that wait has come.
+func (s *state[R]) due(now time.Duration, r *rules, hurry bool) bool {
+	return hurry || now >= s.since+r.min || r.operations > 0 && len(s.waiting)-s.gone >= r.operations
+}
+
+// fill takes those that wait into a batch, as many as may be in one.
+func (s *state[R]) fill(b *run[R], r *rules) {
+	b.ops = s.waiting
+	s.waiting, s.spare, s.gone = s.spare, nil, 0
+	if r.operations > 0 && len(b.ops) > r.operations {
+		s.waiting = append(s.waiting, b.ops[r.operations:]...)
+		clear(b.ops[r.operations:])
+		b.ops = b.ops[:r.operations]
+		for _, o := range s.waiting {
+			if o.fate.Load() == cancelled {
+				s.gone++
+			}
+		}
+	}
+}
+
+// add puts an operation in line and reports whether the key's actor is to look: it is the first, or the last that may be.
+func (s *state[R]) add(o *operation[R], now time.Duration, r *rules) (look bool) {
+	if len(s.waiting) == 0 {
+		s.since = now
+	}
+	s.waiting = append(s.waiting, o)
+	return len(s.waiting) == 1 || r.operations > 0 && len(s.waiting)-s.gone == r.operations
+}
+
+// cancel notes that one of those that wait was cancelled.
+func (s *state[R]) cancel() {
+	if s.gone++; s.gone*2 > len(s.waiting) {
+		s.sweep()
+	}
+}
+
+// sweep takes out those that were cancelled.
+func (s *state[R]) sweep() {
+	if s.gone == 0 {
+		return
+	}
+	left := s.waiting[:0]
+	for _, o := range s.waiting {
+		if o.fate.Load() != cancelled {
+			left = append(left, o)
+		}
+	}
+	clear(s.waiting[len(left):])
+	s.waiting, s.gone = left, 0
+}
+
+// putBack puts what of a batch has not run in front of those that wait.
+func (s *state[R]) putBack(b *run[R], now time.Duration) {
+	rest := b.ops[b.at:]
+	if len(rest) == 0 {
+		return
+	}
+	if len(s.waiting) == 0 {
+		s.since = now
+	}
+	s.waiting = append(append(make([]*operation[R], 0, len(rest)+len(s.waiting)), rest...), s.waiting...)
+	clear(rest)
+	b.ops = b.ops[:b.at]
+}
+
+// drop forgets what was loaded.
+func (s *state[R]) drop() {
+	var none R
+	s.value, s.has = none, false
+}
+
+// end makes the key free. The batch's slice is kept for those that come.
+func (s *state[R]) end(b *run[R]) {
+	s.batch = nil
+	clear(b.ops)
+	switch {
+	case cap(b.ops) > maxSpare:
+	case s.waiting == nil:
+		s.waiting = b.ops[:0]
+	default:
+		s.spare = b.ops[:0]
+	}
+}
+
+// maxSpare bounds what an idle key keeps of a slice that was needed once.
+const maxSpare = 1024
+
+// idle reports whether nobody needs the key: nothing is under way, nobody waits, and nothing that was loaded is of use.
+func (s *state[R]) idle(now time.Duration) bool {
+	return s.batch == nil && len(s.waiting) == s.gone && s.stuck == nil && (!s.has || now >= s.until)
+}
