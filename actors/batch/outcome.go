@@ -21,7 +21,7 @@ func (p *Processor[K, R]) loaded(s stop[K, R], took time.Duration, value R) {
 	b.phase = collecting
 	if b.tries > 0 {
 		b.phase, b.at, b.ran = queuedRun, 0, 0
-		p.lane(s.entry.Key()).work(s.resource)
+		s.lane.work(s.resource)
 		return
 	}
 	s.mu.Unlock()
@@ -61,7 +61,8 @@ func (p *Processor[K, R]) toBeSaved(s stop[K, R]) bool {
 		s.state.drop()
 		p.finish(s, b.aborted)
 		return false
-	case b.ran == 0: // all were cancelled; what was loaded is good for the next one
+	case b.ran == 0: // all were cancelled
+		s.state.keep(p.clock.Elapsed(), &p.rules)
 		s.free(b)
 		return false
 	}
@@ -82,10 +83,8 @@ func (p *Processor[K, R]) saved(s stop[K, R], took time.Duration, err error) {
 	b.saveTook += took
 	now := p.clock.Elapsed()
 	switch {
-	case err == nil && p.rules.keep > 0:
-		s.state.until = now + p.rules.keep
 	case err == nil:
-		s.state.drop()
+		s.state.keep(now, &p.rules)
 	case errors.Is(err, ErrConflict) && b.tries < p.cfg.MaxConflicts && now < b.deadline && p.rules.load:
 		s.state.drop()
 		b.tries++

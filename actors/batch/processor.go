@@ -75,10 +75,12 @@ func NewProcessor[K comparable, R any](sys *penstock.System, name string, cfg Co
 		return nil, fmt.Errorf("batch processor %q: instruments: %w", name, err)
 	}
 	p.family, err = supervisor.NewFamily(sys.Tree(), supervisor.Spec[K, resource[K, R]]{
-		Kind:        "batch",
-		Name:        name,
-		New:         func(e *registry.Entry[K, resource[K, R]]) actor.Actor { return keeper[K, R]{&e.Value} },
-		Init:        func(e *registry.Entry[K, resource[K, R]]) { e.Value.processor, e.Value.entry = p, e },
+		Kind: "batch",
+		Name: name,
+		New:  func(e *registry.Entry[K, resource[K, R]]) actor.Actor { return keeper[K, R]{&e.Value} },
+		Init: func(e *registry.Entry[K, resource[K, R]]) {
+			e.Value.processor, e.Value.entry, e.Value.lane = p, e, p.lane(e.Key())
+		},
 		MayForget:   p.mayForget,
 		Drain:       p.drain,
 		MaxChildren: cfg.MaxKeys,

@@ -14,6 +14,7 @@ import (
 type resource[K comparable, R any] struct {
 	processor *Processor[K, R]
 	entry     *registry.Entry[K, resource[K, R]]
+	lane      *lane[K, R]   // where it stands in line
 	onItsWay  atomic.Bool   // a message that has the actor look
 	operating atomic.Uint64 // the goroutine that runs the batch's operations right now; 0: none does
 
@@ -52,9 +53,9 @@ func (r *resource[K, R]) look() {
 	p.agenda.at(r, again)
 	switch do {
 	case load:
-		p.lane(r.entry.Key()).load(r)
+		r.lane.load(r)
 	case work:
-		p.lane(r.entry.Key()).work(r)
+		r.lane.work(r)
 	}
 }
 

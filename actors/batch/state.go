@@ -179,6 +179,15 @@ func (s *state[R]) putBack(b *run[R], now time.Duration) {
 	b.ops = b.ops[:b.at]
 }
 
+// keep keeps what was loaded for as long as it may be used.
+func (s *state[R]) keep(now time.Duration, r *rules) {
+	if r.keep == 0 {
+		s.drop()
+		return
+	}
+	s.until = now + r.keep
+}
+
 // drop forgets what was loaded.
 func (s *state[R]) drop() {
 	var none R

@@ -173,10 +173,20 @@ func (t *trip[K, R]) operate(s stop[K, R], self uint64) {
 		}
 		b.ran++
 		b.aborted = o.run(value)
-		if size != nil && size(value) >= t.processor.cfg.MaxBytes {
+		if size != nil && b.aborted == nil && t.large(b, value) {
 			break
 		}
 	}
+}
+
+// large reports whether a batch's resource has grown so large that it is to be saved.
+func (t *trip[K, R]) large(b *run[R], value R) bool {
+	defer func() {
+		if reason := recover(); reason != nil {
+			b.aborted = &AbortError{Cause: fmt.Errorf("Size: %w", &penstock.PanicError{Value: reason, Stack: debug.Stack()})}
+		}
+	}()
+	return t.processor.cfg.Size(value) >= t.processor.cfg.MaxBytes
 }
 
 // save saves what the trip's batches have changed.
