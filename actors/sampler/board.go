@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/supervisor"
 )
 
 // board shows the levels of all samplers, here and elsewhere. It is the one place where changes are put in an order, so
@@ -17,7 +18,7 @@ type board struct {
 		sync.Mutex
 		levels   levels
 		watchers map[*watcher]struct{}
-		feed     feed
+		feed     supervisor.Feed[Event]
 		expiry   *time.Timer // rings when the next node's levels expire; nil before the first
 		closed   bool
 	}
@@ -52,7 +53,7 @@ func (b *board) set(name string, owner *gate, c change) bool {
 	if b.mu.closed || !b.mu.levels.set(name, owner, c.to) {
 		return false
 	}
-	b.mu.feed.publish(Event{Sampler: name, From: c.from, To: c.to, Value: c.value, At: c.at, Err: c.err})
+	b.mu.feed.Publish(Event{Sampler: name, From: c.from, To: c.to, Value: c.value, At: c.at, Err: c.err})
 	b.notify()
 	return true
 }
@@ -66,7 +67,7 @@ func (b *board) remove(name string, owner *gate) {
 		return
 	}
 	if level > 0 {
-		b.mu.feed.publish(Event{Sampler: name, From: level, At: time.Now(), Err: penstock.ErrClosed})
+		b.mu.feed.Publish(Event{Sampler: name, From: level, At: time.Now(), Err: penstock.ErrClosed})
 	}
 	b.notify()
 }
@@ -180,13 +181,13 @@ func (b *board) unwatch(w *watcher) {
 	w.stop()
 }
 
-func (b *board) subscribe(buffer int) (*Subscription, error) {
+func (b *board) subscribe(buffer int) (*supervisor.Subscription[Event], error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.mu.closed {
 		return nil, penstock.ErrClosed
 	}
-	return b.mu.feed.subscribe(b, buffer), nil
+	return b.mu.feed.Subscribe(buffer), nil
 }
 
 // close shows nothing any more, and tells nobody.
@@ -202,5 +203,5 @@ func (b *board) close() {
 		w.stop()
 	}
 	clear(b.mu.watchers)
-	b.mu.feed.close()
+	b.mu.feed.Close()
 }

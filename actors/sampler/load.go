@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/supervisor"
 )
 
 // Current is the load now. It is the caller's own. It is empty once the system has been closed.
@@ -42,7 +43,7 @@ func Watch(sys *penstock.System, fn func(Load)) (stop func(), err error) {
 
 // Subscribe delivers the changes of the levels of this node's samplers, from now on, to a reader with room for buffer of
 // them, at least one. The error is [penstock.ErrClosed].
-func Subscribe(sys *penstock.System, buffer int) (*Subscription, error) {
+func Subscribe(sys *penstock.System, buffer int) (*supervisor.Subscription[Event], error) {
 	r, err := roomOf(sys)
 	if err != nil {
 		return nil, fmt.Errorf("subscribing to levels: %w", err)
