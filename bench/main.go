@@ -1,4 +1,4 @@
-// Command bench measures Penstock's bucket, queue and pool beside what one would use instead, in one process and in interleaved
+// Command bench measures Penstock's bucket, queue, pool, stat buffer and batch beside what one would use instead, in one process and in interleaved
 // rounds, and prints ratios: absolute numbers from a shared machine mean little, their ratio in one run means more.
 //
 //	go run . [-run REGEXP] [-rounds N] [-time D] [-strict] …
@@ -126,6 +126,19 @@ var rows = []row{
 	{"pool/kill", poolKill},
 	{"pool/wasm", poolWasm},
 	{"pool/process", poolProcess},
+	{"stat/counter", statCounter},
+	{"stat/increment", statIncrement},
+	{"stat/newkey", statNewKey},
+	{"stat/flushfunc", statFlushFunc},
+	{"stat/due-sqlite", statDueSQLite},
+	{"stat/due-postgres", statDuePostgres},
+	{"stat/million", statMillion},
+	{"batch/1", batchRun(1, 2*time.Microsecond, batchAllocs)},
+	{"batch/64", batchRun(64, 2*time.Microsecond, batchAllocs)},
+	{"batch/4096", batchRun(4096, 4*time.Microsecond, 0)},
+	{"batch/262144", batchRun(262_144, 10*time.Microsecond, 0)},
+	{"batch/groupcommit", batchGroupCommit},
+	{"batch/postgres-conflicts", batchConflicts},
 	{"million", million},
 }
 

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,21 +22,22 @@ import (
 
 // Family is a set of children of one kind, one for each key, started on demand.
 type Family[K comparable, V any] struct {
-	spec      Spec[K, V]
-	tree      *Tree
-	logger    *slog.Logger
-	directory *registry.Directory[K, V]
-	spawners  []*spawner[K, V]
-	seed      maphash.Seed
-	births    atomic.Uint64
-	prefix    string // of every child's address
-	node      *actor.PID
-	ended     chan struct{}
-	refusal   atomic.Pointer[error] // why nothing is let in any more; nil while it is
-	intake    sync.RWMutex          // held for writing while refusal is set: afterwards no entry is added
-	closing   sync.Once
-	closed    chan struct{} // closed when Close is done
-	closeErr  error         // valid once closed is closed
+	spec       Spec[K, V]
+	tree       *Tree
+	logger     *slog.Logger
+	directory  *registry.Directory[K, V]
+	spawners   []*spawner[K, V]
+	seed       maphash.Seed
+	births     atomic.Uint64
+	prefix     string           // of every child's address
+	dispatcher actor.Dispatcher // of every child
+	node       *actor.PID
+	ended      chan struct{}
+	refusal    atomic.Pointer[error] // why nothing is let in any more; nil while it is
+	intake     sync.RWMutex          // held for writing while refusal is set: afterwards no entry is added
+	closing    sync.Once
+	closed     chan struct{} // closed when Close is done
+	closeErr   error         // valid once closed is closed
 }
 
 // NewFamily starts a family in the tree. The error names every bad field of spec, or is [ErrClosed].
@@ -45,14 +47,15 @@ func NewFamily[K comparable, V any](t *Tree, spec Spec[K, V]) (*Family[K, V], er
 		return nil, err
 	}
 	f := &Family[K, V]{
-		spec:      spec,
-		tree:      t,
-		logger:    t.logger.With("kind", spec.Kind, "family", spec.Name),
-		directory: registry.NewDirectory[K, V](spec.MaxChildren),
-		seed:      maphash.MakeSeed(),
-		prefix:    spec.Kind + "/" + spec.Name + "/",
-		ended:     make(chan struct{}),
-		closed:    make(chan struct{}),
+		spec:       spec,
+		tree:       t,
+		logger:     t.logger.With("kind", spec.Kind, "family", spec.Name),
+		directory:  registry.NewDirectory[K, V](spec.MaxChildren),
+		seed:       maphash.MakeSeed(),
+		prefix:     spec.Kind + "/" + spec.Name + "/",
+		dispatcher: cmp.Or(spec.Dispatcher, t.dispatcher),
+		ended:      make(chan struct{}),
+		closed:     make(chan struct{}),
 	}
 	escalation := &escalation{intensity: spec.Escalation}
 	above := &node{logger: f.logger, onGaveUp: func(ctx actor.Context, m childGaveUp) { f.gaveUp(ctx, escalation, m.reason) }}

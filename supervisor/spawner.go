@@ -151,7 +151,7 @@ func (s *spawner[K, V]) spawn(ctx actor.Context, e *registry.Entry[K, V], what E
 	f := s.family
 	delete(s.dormant, e)
 	c := &child[K, V]{spawner: s, entry: e, place: int32(len(s.children))}
-	c.dispatcher = f.tree.dispatcher
+	c.dispatcher = f.dispatcher
 	s.newborn = c
 	for err := actor.ErrNameExists; err != nil; { // its only error; IDs and names may hold any byte, so two can read alike
 		c.start.Generation = f.births.Add(1)

@@ -41,6 +41,10 @@ type Spec[K comparable, V any] struct {
 	MaxChildren int           // default 0: no bound
 	Idle        time.Duration // unused for this long, a child is passivated. Default 0: never
 	Spawners    int           // default: GOMAXPROCS, at most 16
+
+	// Dispatcher says on which goroutines the children run. With a synchronous one a child runs on that of whoever sends to it,
+	// which suits those that are called by the thousand and are done in a moment. Default: the tree's
+	Dispatcher actor.Dispatcher
 }
 
 func (s Spec[K, V]) withDefaults() Spec[K, V] {

@@ -36,27 +36,24 @@ func TestG2_ACrashLosesNothing(t *testing.T) {
 func TestG2_KeysWithoutActorsAreFlushedToo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := newTable[string]()
-		b := newBuffer(t, Config[string]{Sink: sink})
+		b := newBuffer(t, Config[string]{Sink: sink, Interval: time.Hour})
 		for _, key := range names(20) {
 			increment(t, b, key, 1)
 		}
-		for range 20 {
+		for round := 0; b.ledger.family.Info().Err == nil; round++ {
+			require.Less(t, round, 10_000)
 			for _, key := range names(20) {
 				crash(b.ledger, key)
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		require.Error(t, b.ledger.family.Info().Err, "it was given up")
 		require.Error(t, b.Increment("new", 1))
 		increment(t, b, "key-3", 2)
-		time.Sleep(10 * time.Second)
-		stored := sink.all()
-		require.Len(t, stored, 20)
-		require.EqualValues(t, 3, stored["key-3"])
-		require.EqualValues(t, 1, stored["key-4"])
-		increment(t, b, "key-5", 2)
-		require.NoError(t, b.Flush(context.Background(), "key-5"))
-		require.EqualValues(t, 3, sink.sum("key-5"))
+		require.NoError(t, b.Flush(context.Background(), "key-3"))
+		require.EqualValues(t, 3, sink.sum("key-3"))
+		time.Sleep(time.Hour + time.Minute)
+		require.Len(t, sink.all(), 20)
+		require.EqualValues(t, 1, sink.sum("key-4"))
 		_ = b.Close(context.Background())
 	})
 }
@@ -180,7 +177,7 @@ func TestS9_AFlushThatMeetsAnIncrementHalfway(t *testing.T) {
 				return b.Flush(context.Background(), "page")
 			})
 			synctest.Wait()
-			b.ledger.armed(tally) // and the rest of it
+			b.ledger.armed(tally)   // and the rest of it
 			time.Sleep(time.Minute) // a tick takes it in
 			release()
 			c.Wait()

@@ -13,6 +13,7 @@ type batch[K, P comparable, C any] struct {
 	oldest  time.Duration // when the oldest delta in it was first counted
 
 	attempts int
+	tried    int           // how often each of the deltas had been tried before, at least, in flushes that were refused
 	err      error         // of the last attempt
 	again    time.Duration // when it may be tried again
 	stored   uint32        // how many batches had been stored when it failed last
@@ -26,7 +27,8 @@ type outbox[K, P comparable, C any] struct {
 	fresh   []*batch[K, P, C] // in the order of their sealing
 	failed  retries[K, P, C]
 	running int
-	stored  uint32 // batches
+	stored  uint32            // batches
+	refused []*tally[K, P, C] // those whose counts were refused since then, while it may have been the sink that was not there
 }
 
 func (o *outbox[K, P, C]) len() int { return len(o.fresh) + len(o.failed) + o.running }

@@ -167,6 +167,44 @@ func TestS11_CloseGivesWhatIsLeftToDropped(t *testing.T) {
 	}
 }
 
+// TestG8_ClosingKeysThatAreStillAskedForAreNotForgotten has callers find that a key's cell is closed, while what was in it is
+// on its way.
+func TestG8_ClosingKeysThatAreStillAskedForAreNotForgotten(t *testing.T) {
+	for _, works := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			sink := newTable[string]()
+			sink.hang = true
+			var bin dropped[string]
+			b := newBuffer(t, Config[string]{Sink: sink, Dropped: bin.take, FlushTimeout: 5 * time.Second})
+			increment(t, b, "a", 1)
+			c, counter := roomtest.Callers{}, b.Counter("a")
+			c.Call(func() error { return b.Close(roomtest.Within(t, 10*time.Second)) })
+			synctest.Wait()
+			c.Call(func() error { return b.Flush(context.Background(), "a") })
+			synctest.Wait()
+			for range 3 {
+				require.ErrorIs(t, b.Increment("a", 1), penstock.ErrClosed)
+				require.ErrorIs(t, counter.Add(1), penstock.ErrClosed)
+			}
+			if works {
+				sink.hang = false
+				c.Wait()
+				require.Equal(t, map[string]int{"granted": 2}, c.Ended())
+				require.EqualValues(t, 1, sink.sum("a"))
+				require.Empty(t, bin.all())
+				return
+			}
+			c.Wait()
+			require.Equal(t, 2, c.Total())
+			require.Zero(t, c.Ended()["granted"], "%v", c.Ended())
+			require.Equal(t, map[string]int64{"a": 1}, bin.all())
+			var left *NotStoredError
+			require.ErrorAs(t, bin.errs[0], &left)
+			require.Equal(t, 1, left.Keys)
+		})
+	}
+}
+
 // TestS11_CloseDoesNotWaitForASinkThatIgnoresItsContext leaves it behind.
 func TestS11_CloseDoesNotWaitForASinkThatIgnoresItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -204,7 +242,7 @@ func TestG6_CloseLeavesNothing(t *testing.T) {
 		require.NoError(t, unused.Close(context.Background()), "before any use")
 		b, err := NewBuffer(sys, "used", Config[string]{Sink: sink, MaxKeys: 100})
 		require.NoError(t, err)
-		sink.after = fails[string](30, errUnsure)
+		sink.after = fails[string](5, errUnsure)
 		for _, key := range names(90) {
 			increment(t, b, key, 1)
 		}

@@ -3,13 +3,14 @@ package stat
 import (
 	"context"
 	"math/rand/v2"
+	"runtime"
 	"time"
 )
 
 const (
 	// maxCalled bounds how many actors collect at once: a hundred thousand keys that are due in one tick are called a few
 	// at a time, not with a goroutine each.
-	maxCalled = 32
+	maxCalled = 16
 	// levels is how often a key's flushes get smaller because they are refused.
 	levels = 8
 )
@@ -64,7 +65,7 @@ func (l *ledger[K, P, C]) absorb() {
 		below := t.below
 		t.below = nil
 		t.linked = true
-		if t.where == nowhere {
+		if t.where == nowhere && !t.late {
 			l.schedule.add(t)
 		}
 		t = below
@@ -90,8 +91,7 @@ func (l *ledger[K, P, C]) pump() {
 		defer l.mu.Unlock()
 		for l.ready.first != nil {
 			if l.called >= maxCalled {
-				l.turn.Wait()
-				continue
+				l.rest()
 			}
 			t := l.ready.pop()
 			t.where = called
@@ -101,6 +101,17 @@ func (l *ledger[K, P, C]) pump() {
 		l.pumping = false
 		l.finish()
 	}()
+}
+
+// rest waits until most of those that were called have collected, and then for their goroutines to end: those that are about to
+// are still there.
+func (l *ledger[K, P, C]) rest() {
+	for l.called > maxCalled/2 {
+		l.turn.Wait()
+	}
+	l.mu.Unlock()
+	defer l.mu.Lock()
+	runtime.Gosched()
 }
 
 // call sends the tally to its actor. The mutex is held, but not meanwhile: a dispatcher may run the actor right here.
@@ -151,10 +162,10 @@ func (l *ledger[K, P, C]) gather(t *tally[K, P, C]) {
 		since = time.Duration(t.since.Load())
 		t.armed.Store(false) // before the cell is emptied: what is added after that arms it again
 	}
-	level := min(int(t.level), levels-1)
+	level := l.level(t)
 	b := l.open[level]
 	if b == nil {
-		b = &batch[K, P, C]{oldest: since}
+		b = &batch[K, P, C]{oldest: since, tried: int(t.tries)}
 		l.open[level] = b
 	}
 	had := len(b.deltas)
@@ -176,13 +187,22 @@ func (l *ledger[K, P, C]) gather(t *tally[K, P, C]) {
 	b.deltas = list
 	b.tallies = append(b.tallies, t)
 	b.oldest = min(b.oldest, since)
-	b.attempts = max(b.attempts, int(t.tries))
+	b.tried = min(b.tried, int(t.tries))
 	t.flight, t.first, t.count = b, int32(had), int32(len(list)-had)
 	t.flying, t.asked = t.asked, nil
 	if len(b.deltas) >= max(1, l.cfg.MaxBatch>>(3*level)) {
 		l.seal(level)
 		l.work()
 	}
+}
+
+// level is how small the tally's flushes are to be. The last attempt of what was refused is made with it alone, so that nothing is
+// given up for what it was together with.
+func (l *ledger[K, P, C]) level(t *tally[K, P, C]) int {
+	if t.tries > 0 && l.cfg.MaxAttempts > 0 && int(t.tries) >= l.cfg.MaxAttempts-1 {
+		return levels - 1
+	}
+	return int(t.level)
 }
 
 // seal closes an open batch, which is from now on what it is.

@@ -81,6 +81,7 @@ func (l *ledger[K, P, C]) try(b *batch[K, P, C]) (err error) {
 	ctx, cancel := context.WithTimeout(l.life, l.cfg.FlushTimeout)
 	defer cancel()
 	start := time.Now()
+	err = errGoexit // unless the sink returns
 	defer func() {
 		if reason := recover(); reason != nil {
 			err = &penstock.PanicError{Value: reason, Stack: debug.Stack()}
@@ -104,23 +105,24 @@ func (l *ledger[K, P, C]) settle(b *batch[K, P, C], err error) (dropped error) {
 		return nil
 	}
 	b.attempts++
+	attempts := b.tried + b.attempts
 	b.err = err
 	l.counts.Failures++
 	l.counts.LastError = err
-	final := l.cfg.MaxAttempts > 0 && b.attempts >= l.cfg.MaxAttempts
+	final := l.cfg.MaxAttempts > 0 && attempts >= l.cfg.MaxAttempts
 	level := slog.LevelWarn
 	if final {
 		level = slog.LevelError
 	}
 	l.logger.LogAttrs(context.Background(), level, "a flush failed", slog.String("flush", b.id), slog.Int("deltas", len(b.deltas)),
-		slog.Int("attempts", b.attempts), slog.Bool("given up", final), slog.Any("err", err))
+		slog.Int("attempts", attempts), slog.Bool("given up", final), slog.Any("err", err))
 	switch {
 	case final:
-		return fmt.Errorf("%w after %d attempts: %w", ErrDropped, b.attempts, err)
+		return fmt.Errorf("%w after %d attempts: %w", ErrDropped, attempts, err)
 	case errors.Is(err, ErrNotStored) && !l.closing: // while it closes cells do too: the batch keeps what it has
-		l.refused(b, now)
+		l.refused(b, now+l.backoff(attempts))
 	default:
-		l.outbox.retry(b, now+l.backoff(b.attempts))
+		l.outbox.retry(b, now+l.backoff(attempts))
 	}
 	return nil
 }
@@ -142,6 +144,7 @@ func (l *ledger[K, P, C]) stored(b *batch[K, P, C], now time.Duration) {
 	l.counts.Deltas += uint64(len(b.deltas))
 	l.refusals = 0
 	l.outbox.succeeded(now)
+	l.welcome()
 	if l.journal != nil {
 		l.journal.settled(b, nil)
 	}
@@ -158,6 +161,18 @@ func (l *ledger[K, P, C]) stored(b *batch[K, P, C], now time.Duration) {
 		go l.remove(done)
 	}
 	l.pump()
+}
+
+// welcome has what was refused tried at once: the sink is there again.
+func (l *ledger[K, P, C]) welcome() {
+	for _, t := range l.outbox.refused {
+		t.refused = false
+		if t.where == scheduled && t.flight == nil {
+			l.schedule.remove(t)
+			l.enqueue(t)
+		}
+	}
+	l.outbox.refused = nil
 }
 
 // remove makes room for new keys: it takes out those whose cells have been closed.
@@ -178,11 +193,13 @@ func (l *ledger[K, P, C]) land(t *tally[K, P, C], err error) {
 	}
 }
 
-// refused has the deltas of a batch that was certainly not stored counted on. They come again after a back-off, with what was
-// counted since, in batches that get smaller if it is not the sink as a whole that refuses.
-func (l *ledger[K, P, C]) refused(b *batch[K, P, C], now time.Duration) {
+// manyRefusals in a row, of flushes that may be large or small, say that it is the sink that refuses and not a key.
+const manyRefusals = 16
+
+// refused has the deltas of a batch that was certainly not stored counted on. They come again when they are due, with what was
+// counted since, in batches that get smaller if it may be one of them that is refused.
+func (l *ledger[K, P, C]) refused(b *batch[K, P, C], due time.Duration) {
 	l.refusals++
-	due := now + l.backoff(l.refusals)
 	l.absorb()
 	var more []byte // records
 	for _, t := range b.tallies {
@@ -194,9 +211,14 @@ func (l *ledger[K, P, C]) refused(b *batch[K, P, C], now time.Duration) {
 		}
 		t.flight, t.late = nil, false
 		t.asked, t.flying = t.asked.with(t.flying), nil
-		t.tries = uint16(min(b.attempts, math.MaxUint16))
-		if t.tries > 1 && t.mark != l.outbox.stored {
+		t.tries = uint16(min(int(t.tries)+b.attempts, math.MaxUint16))
+		alone := t.tries > 1 && t.mark != l.outbox.stored
+		if alone || t.tries > 1 && l.refusals <= manyRefusals {
 			t.level = min(t.level+1, levels-1)
+		}
+		if !alone && !t.refused {
+			t.refused = true
+			l.outbox.refused = append(l.outbox.refused, t)
 		}
 		t.mark = l.outbox.stored
 		if t.armed.CompareAndSwap(false, true) {

@@ -55,11 +55,14 @@ type Histogram[K comparable] struct {
 // flush has a delta for each bin that is not empty, all of a key's in the same flush, which may have more than MaxBatch for that.
 func NewHistogram[K comparable](sys *penstock.System, name string, scale Scale, cfg Config[Bin[K]]) (*Histogram[K], error) {
 	scale = scale.withDefaults()
-	if err := validate(scale.validate); err != nil {
+	err := validate(func(check func(ok bool, format string, args ...any)) {
+		scale.validate(check)
+		cfg.validate(check)
+		_, one := cfg.Sink.(FlushFunc[Bin[K]])
+		check(!one, "Sink is a FlushFunc, which stores one delta at a time; it takes a sink that stores a flush as a whole")
+	})
+	if err != nil {
 		return nil, fmt.Errorf("%w stat buffer %q: %w", penstock.ErrInvalid, name, err)
-	}
-	if _, one := cfg.Sink.(FlushFunc[Bin[K]]); one {
-		return nil, fmt.Errorf("%w stat buffer %q: Sink is a FlushFunc, which stores one delta at a time; it takes a sink that stores a flush as a whole", penstock.ErrInvalid, name)
 	}
 	spare := &sync.Pool{New: func() any { return hdrhistogram.New(scale.Lowest, scale.Highest, scale.Digits) }}
 	l, err := newLedger(sys, name, form[K, Bin[K], bins]{

@@ -84,6 +84,29 @@ func TestG8_AFlushIsRecordedBeforeItIsTried(t *testing.T) {
 	})
 }
 
+// A flush that is still being filled is in no record: until it is, what it has taken counts as counted.
+func TestG8_ARewriteKeepsWhatIsBeingCollected(t *testing.T) {
+	path := journalPath(t)
+	synctest.Test(t, func(t *testing.T) {
+		b := journaled(t, path, newLifeSink())
+		require.NoError(t, b.IncrementDurable(context.Background(), "a", 5))
+		l := b.ledger
+		j := l.journal
+		l.mu.Lock()
+		e, _ := l.family.Lookup("a")
+		l.gather(&e.Value)
+		j.rewrite = 0
+		l.mu.Unlock()
+		require.NoError(t, b.IncrementDurable(context.Background(), "b", 1))
+		seen := newPast(nil)
+		require.NoError(t, j.file.db.View(func(tx *bbolt.Tx) error {
+			return tx.Bucket(logBucket).ForEach(func(_, piece []byte) error { return seen.read(piece) })
+		}))
+		require.Equal(t, int64(5), seen.counts["a"])
+		require.NoError(t, b.Close(context.Background()))
+	})
+}
+
 type sinkFunc func(f Flush[string]) error
 
 func (fn sinkFunc) Flush(_ context.Context, f Flush[string]) error { return fn(f) }

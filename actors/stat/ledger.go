@@ -143,6 +143,7 @@ func newLedger[K, P comparable, C any](sys *penstock.System, name string, f form
 		Drain:       l.drain,
 		MaxChildren: keys,
 		Idle:        cfg.Idle,
+		Dispatcher:  actor.NewSynchronizedDispatcher(1), // a key's actor is done in a moment
 	})
 	if err != nil {
 		l.metrics.close()
@@ -267,7 +268,13 @@ func (l *ledger[K, P, C]) forget(t *tally[K, P, C]) bool {
 	if l.cfg.Overflow != nil && t.entry.Key() == l.form.key(*l.cfg.Overflow) {
 		return false
 	}
-	if !t.idle() || !l.form.shut(&t.cell) {
+	if !t.idle() {
+		return false
+	}
+	if l.form.isShut(&t.cell) {
+		return true // it was closed before, and its actor is still there
+	}
+	if !l.form.shut(&t.cell) {
 		return false
 	}
 	l.bytes.Add(-l.weight(t.entry.Key()))

@@ -36,6 +36,7 @@ func (l *ledger[K, P, C]) flushSoon(key K) error {
 		l.absorb()
 		l.hasten(&e.Value)
 		l.pump()
+		l.work()
 	}
 	return nil
 }
@@ -76,6 +77,7 @@ func (l *ledger[K, P, C]) wait(ctx context.Context, question func(*ask)) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	a.gaveUp = true
 	if last := l.counts.LastError; last != nil {
 		return fmt.Errorf("stat buffer %q: not everything is flushed yet; it will be tried on: %w; last failure: %w", l.name, ctx.Err(), last)
 	}
@@ -87,10 +89,10 @@ func (l *ledger[K, P, C]) ask(t *tally[K, P, C], a *ask) {
 	switch {
 	case t.armed.Load():
 		a.left++
-		t.asked = &asking{ask: a, next: t.asked}
+		t.asked = &asking{ask: a, next: t.asked.waiting()}
 	case t.flight != nil:
 		a.left++
-		t.flying = &asking{ask: a, next: t.flying}
+		t.flying = &asking{ask: a, next: t.flying.waiting()}
 	default:
 		return
 	}
@@ -203,15 +205,18 @@ func (l *ledger[K, P, C]) remains() (left []*batch[K, P, C], keys int) {
 		l.seal(level)
 	}
 	left = l.unsettled()
+	for _, b := range left { // the directory may not have their keys any more: see renew
+		keys += len(b.tallies)
+		for _, t := range b.tallies {
+			t.flying.settle(penstock.ErrClosed)
+			t.flying = nil
+		}
+	}
 	rest := &batch[K, P, C]{id: l.flushID()}
 	for e := range l.family.All() {
 		t := &e.Value
 		t.asked.settle(penstock.ErrClosed)
-		t.flying.settle(penstock.ErrClosed)
-		t.asked, t.flying = nil, nil
-		if t.flight != nil {
-			keys++
-		}
+		t.asked = nil
 		had := len(rest.deltas)
 		rest.deltas, _ = l.form.take(&t.cell, e.Key(), true, rest.deltas)
 		if l.journal != nil {

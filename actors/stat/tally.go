@@ -15,8 +15,9 @@ import (
 // cell holds into a batch. While the batch is on its way new increments arm the key again.
 type tally[K, P comparable, C any] struct {
 	cell  C
-	armed atomic.Bool  // by the first increment since the cell was emptied; it is on the stack or was taken from it
-	since atomic.Int64 // when it was armed, after the clock's epoch
+	note  *note[K, P, C] // nil if there is no journal
+	armed atomic.Bool    // by the first increment since the cell was emptied; it is on the stack or was taken from it
+	since atomic.Int64   // when it was armed, after the clock's epoch
 
 	ledger *ledger[K, P, C]
 	entry  *registry.Entry[K, tally[K, P, C]]
@@ -25,7 +26,6 @@ type tally[K, P comparable, C any] struct {
 	next   *tally[K, P, C]  // in the schedule, or in the queue of those that are ready
 	prev   **tally[K, P, C] // what leads here, in the schedule
 	due    time.Duration    // when it is to be collected; set by who armed it, before it is on the stack
-	note   *note[K, P, C]   // nil if there is no journal
 	flight *batch[K, P, C]  // the batch that has what was collected last; nil once that was stored
 	asked  *asking          // who waits for what the cell holds
 	flying *asking          // who waits for the flight
@@ -37,6 +37,7 @@ type tally[K, P comparable, C any] struct {
 	where        place
 	late         bool // it was to be collected while its flight was still on its way
 	linked       bool // armed, and taken from the stack
+	refused      bool // it is in the outbox's list of those that were refused
 }
 
 // place is where a tally waits. It is in one at a time.
@@ -51,6 +52,12 @@ const (
 
 // arm has the tally flushed in due time. It is called after each addition to the cell, and does something after the first.
 func (t *tally[K, P, C]) arm() {
+	if t.note != nil || !t.armed.Load() { // so short that it is inlined
+		t.armNow()
+	}
+}
+
+func (t *tally[K, P, C]) armNow() {
 	if t.note != nil {
 		t.note.list()
 	}
@@ -74,11 +81,21 @@ type asking struct {
 	next *asking
 }
 
+// waiting is the list without those at its head who have given up: somebody who asks again and again, a moment at a time, while
+// the sink is not there, is in it once.
+func (a *asking) waiting() *asking {
+	for a != nil && a.ask.gaveUp {
+		a = a.next
+	}
+	return a
+}
+
 // ask is a caller that waits until all that was counted before it asked is stored, of one key or of many.
 type ask struct {
-	left int // keys
-	err  error
-	done chan struct{}
+	left   int // keys
+	err    error
+	gaveUp bool
+	done   chan struct{}
 }
 
 // settle tells everyone in the list that one more key is done.
