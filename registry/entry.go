@@ -18,14 +18,14 @@ const (
 
 // Entry stands for one ID: the room's own part of it, and where its actor is. Entries are made by a [Directory].
 type Entry[K comparable, V any] struct {
+	key K // before Value, whose first words are what a call touches next: they share a cache line
+
 	// Value is the room's part: gate and state. The registry never touches it.
 	Value V
 
-	key        K
-	actor      atomic.Pointer[Actor] // nil while no actor runs for this entry
-	state      atomic.Int64
-	lastUsed   atomic.Int64 // offset from the tree's epoch
-	generation atomic.Uint64
+	actor    atomic.Pointer[Actor] // nil while no actor runs for this entry
+	state    atomic.Int64
+	lastUsed atomic.Int64 // offset from the tree's epoch
 }
 
 // Actor is one start of an entry's actor, and where it takes its messages.
@@ -98,7 +98,6 @@ func (e *Entry[K, V]) PID() *actor.PID {
 // Publish makes a new actor known; senders use it after Open. Only the entry's supervisor calls it, and only after
 // the actor has been spawned: a message to an address that is still being registered may panic in its sender.
 func (e *Entry[K, V]) Publish(a *Actor) {
-	e.generation.Store(a.Generation)
 	e.actor.Store(a)
 }
 
@@ -108,9 +107,14 @@ func (e *Entry[K, V]) Withdraw() {
 	e.actor.Store(nil)
 }
 
-// Generation tells the starts of actors apart: each start in a family has its own, and a later start a larger one.
-// It is 0 before the first.
-func (e *Entry[K, V]) Generation() uint64 { return e.generation.Load() }
+// Generation tells the starts of actors apart: each start in a family has its own, and a later start a larger one. It is that
+// of the running actor, and 0 while there is none.
+func (e *Entry[K, V]) Generation() uint64 {
+	if a := e.actor.Load(); a != nil {
+		return a.Generation
+	}
+	return 0
+}
 
 // Touch notes that the entry was used at the given offset from the tree's epoch. It writes only when the note
 // would move by more than grain, because a write is an order of magnitude dearer than the read on a busy gate.

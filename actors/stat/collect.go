@@ -19,9 +19,9 @@ const (
 func (l *ledger[K, P, C]) armed(t *tally[K, P, C]) {
 	now := l.clock.Elapsed()
 	t.since.Store(int64(now))
-	t.due = now + l.cfg.Interval
+	t.link.Due = now + l.cfg.Interval
 	if l.cfg.Jitter > 0 {
-		t.due += rand.N(l.cfg.Jitter + 1)
+		t.link.Due += rand.N(l.cfg.Jitter + 1)
 	}
 	for {
 		t.below = l.stack.Load()
@@ -35,7 +35,7 @@ func (l *ledger[K, P, C]) armed(t *tally[K, P, C]) {
 // wind has a tick come, if none does.
 func (l *ledger[K, P, C]) wind() {
 	if l.ticking.CompareAndSwap(false, true) {
-		l.ticker.Reset(l.schedule.next(l.clock.Elapsed()))
+		l.ticker.Reset(l.wheel.Next(l.clock.Elapsed()))
 	}
 }
 
@@ -47,10 +47,13 @@ func (l *ledger[K, P, C]) tick() {
 		return
 	}
 	l.absorb()
-	l.schedule.advance(l.clock.Elapsed(), l.enqueue)
+	l.wheel.Advance(l.clock.Elapsed(), func(t *tally[K, P, C]) {
+		t.where = nowhere
+		l.enqueue(t)
+	})
 	l.pump()
-	if l.schedule.n > 0 {
-		l.ticker.Reset(l.schedule.next(l.clock.Elapsed()))
+	if l.wheel.Len() > 0 {
+		l.ticker.Reset(l.wheel.Next(l.clock.Elapsed()))
 		return
 	}
 	l.ticking.Store(false)
@@ -66,7 +69,7 @@ func (l *ledger[K, P, C]) absorb() {
 		t.below = nil
 		t.linked = true
 		if t.where == nowhere && !t.late {
-			l.schedule.add(t)
+			l.schedule(t)
 		}
 		t = below
 	}
@@ -76,24 +79,24 @@ func (l *ledger[K, P, C]) absorb() {
 func (l *ledger[K, P, C]) enqueue(t *tally[K, P, C]) {
 	if t.where == nowhere {
 		t.where = ready
-		l.ready.push(t)
+		l.ready.Push(t)
 	}
 }
 
 // pump calls the actors of those that are ready, on a goroutine that ends when there are none.
 func (l *ledger[K, P, C]) pump() {
-	if l.pumping || l.ready.first == nil {
+	if l.pumping || l.ready.Empty() {
 		return
 	}
 	l.pumping = true
 	go func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		for l.ready.first != nil {
+		for !l.ready.Empty() {
 			if l.called >= maxCalled {
 				l.rest()
 			}
-			t := l.ready.pop()
+			t := l.ready.Pop()
 			t.where = called
 			l.called++
 			l.call(t)
@@ -225,23 +228,13 @@ func (l *ledger[K, P, C]) overflowed(t *tally[K, P, C]) {
 	l.logger.LogAttrs(context.Background(), overflowLevel, "a count reached the end of int64; what was beyond it is lost", idOf(t))
 }
 
-// queue is a first-in-first-out queue of tallies.
-type queue[K, P comparable, C any] struct{ first, last *tally[K, P, C] }
-
-func (q *queue[K, P, C]) push(t *tally[K, P, C]) {
-	if q.last == nil {
-		q.first = t
-	} else {
-		q.last.next = t
-	}
-	q.last = t
+// schedule has a tally that is nowhere collected when it is due.
+func (l *ledger[K, P, C]) schedule(t *tally[K, P, C]) {
+	t.where = scheduled
+	l.wheel.Add(t)
 }
 
-func (q *queue[K, P, C]) pop() *tally[K, P, C] {
-	t := q.first
-	q.first, t.next = t.next, nil
-	if q.first == nil {
-		q.last = nil
-	}
-	return t
+func (l *ledger[K, P, C]) unschedule(t *tally[K, P, C]) {
+	l.wheel.Remove(t)
+	t.where = nowhere
 }

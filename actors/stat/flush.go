@@ -168,7 +168,7 @@ func (l *ledger[K, P, C]) welcome() {
 	for _, t := range l.outbox.refused {
 		t.refused = false
 		if t.where == scheduled && t.flight == nil {
-			l.schedule.remove(t)
+			l.unschedule(t)
 			l.enqueue(t)
 		}
 	}
@@ -230,11 +230,11 @@ func (l *ledger[K, P, C]) refused(b *batch[K, P, C], due time.Duration) {
 		t.since.Store(int64(b.oldest))
 		switch t.where {
 		case scheduled:
-			l.schedule.remove(t)
+			l.unschedule(t)
 			fallthrough
 		case nowhere:
-			t.due = due
-			l.schedule.add(t)
+			t.link.Due = due
+			l.schedule(t)
 		}
 	}
 	if l.journal != nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/internal/clock"
+	"github.com/penstock-go/penstock/internal/wheel"
 	"github.com/penstock-go/penstock/registry"
 	"github.com/penstock-go/penstock/supervisor"
 )
@@ -64,8 +65,8 @@ type ledger[K, P comparable, C any] struct {
 	end  context.CancelFunc
 
 	mu       sync.Mutex
-	schedule schedule[K, P, C]
-	ready    queue[K, P, C]
+	wheel    wheel.Wheel[*tally[K, P, C]]
+	ready    wheel.Queue[*tally[K, P, C]]
 	called   int // actors that have been called and have not collected yet
 	pumping  bool
 	turn     *sync.Cond               // fewer are called
@@ -107,13 +108,13 @@ func newLedger[K, P comparable, C any](sys *penstock.System, name string, f form
 	cfg = cfg.withDefaults()
 	l := &ledger[K, P, C]{
 		name: name, form: f, cfg: cfg,
-		logger:   sys.Logger().With("buffer", name),
-		clock:    clock.New(),
-		schedule: newSchedule[K, P, C](cfg.Interval + cfg.Jitter),
-		flying:   make(map[*batch[K, P, C]]bool),
-		prefix:   rand.Text() + "-",
-		settled:  make(chan struct{}),
-		opened:   make(chan struct{}),
+		logger:  sys.Logger().With("buffer", name),
+		clock:   clock.New(),
+		wheel:   wheel.New[*tally[K, P, C]](cfg.Interval + cfg.Jitter),
+		flying:  make(map[*batch[K, P, C]]bool),
+		prefix:  rand.Text() + "-",
+		settled: make(chan struct{}),
+		opened:  make(chan struct{}),
 	}
 	l.turn = sync.NewCond(&l.mu)
 	l.life, l.end = context.WithCancel(context.Background())
@@ -245,13 +246,14 @@ func (l *ledger[K, P, C]) tooMuch(key K) error {
 
 // admit prepares a new key's tally.
 func (l *ledger[K, P, C]) admit(e *entry[K, P, C]) {
-	e.Value.ledger, e.Value.entry = l, e
+	e.Value.course = &course[K, P, C]{ledger: l, entry: e}
 	l.bytes.Add(l.weight(e.Key()))
 	if l.journal != nil {
 		name, err := l.journal.name(e.Key())
 		if err != nil {
 			panic(err) // it could be encoded a moment ago
 		}
+		e.Value.journaled = true
 		e.Value.note = &note[K, P, C]{tally: &e.Value, name: name}
 	}
 }

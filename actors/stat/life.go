@@ -108,7 +108,7 @@ func (l *ledger[K, P, C]) hasten(t *tally[K, P, C]) {
 		return
 	}
 	if t.where == scheduled {
-		l.schedule.remove(t)
+		l.unschedule(t)
 	}
 	if t.flight != nil {
 		t.late = true
@@ -157,7 +157,7 @@ func (l *ledger[K, P, C]) drain(ctx context.Context) error {
 
 // checkSettled ends drain's wait when nothing is left on its way.
 func (l *ledger[K, P, C]) checkSettled() {
-	if l.closing && !l.over && l.ready.first == nil && l.called == 0 && !l.pumping && l.outbox.len() == 0 && (l.journal == nil || len(l.journal.flushes) == 0) {
+	if l.closing && !l.over && l.ready.Empty() && l.called == 0 && !l.pumping && l.outbox.len() == 0 && (l.journal == nil || len(l.journal.flushes) == 0) {
 		select {
 		case <-l.settled:
 		default:

@@ -2,8 +2,8 @@ package stat
 
 import (
 	"sync/atomic"
-	"time"
 
+	"github.com/penstock-go/penstock/internal/wheel"
 	"github.com/penstock-go/penstock/registry"
 )
 
@@ -14,21 +14,26 @@ import (
 // the next tick puts it into the schedule; when its time has come it is ready, and its actor is called, which collects what the
 // cell holds into a batch. While the batch is on its way new increments arm the key again.
 type tally[K, P comparable, C any] struct {
-	cell  C
-	note  *note[K, P, C] // nil if there is no journal
-	armed atomic.Bool    // by the first increment since the cell was emptied; it is on the stack or was taken from it
+	cell      C
+	armed     atomic.Bool // by the first increment since the cell was emptied; it is on the stack or was taken from it
+	journaled bool        // there is a note
+
+	*course[K, P, C] // apart, so that what an increment touches is small: a hundred thousand keys then fit into the caches
+}
+
+// course is a tally's way through the ledger.
+type course[K, P comparable, C any] struct {
 	since atomic.Int64   // when it was armed, after the clock's epoch
+	note  *note[K, P, C] // for the journal; nil if there is none
 
 	ledger *ledger[K, P, C]
 	entry  *registry.Entry[K, tally[K, P, C]]
 
-	below  *tally[K, P, C]  // on the stack; who arms it may write it while it is in a list
-	next   *tally[K, P, C]  // in the schedule, or in the queue of those that are ready
-	prev   **tally[K, P, C] // what leads here, in the schedule
-	due    time.Duration    // when it is to be collected; set by who armed it, before it is on the stack
-	flight *batch[K, P, C]  // the batch that has what was collected last; nil once that was stored
-	asked  *asking          // who waits for what the cell holds
-	flying *asking          // who waits for the flight
+	below  *tally[K, P, C]             // on the stack; who arms it may write it while it is in a list
+	link   wheel.Link[*tally[K, P, C]] // in the wheel, or in the queue of those that are ready; when it is due is set by who armed it
+	flight *batch[K, P, C]             // the batch that has what was collected last; nil once that was stored
+	asked  *asking                     // who waits for what the cell holds
+	flying *asking                     // who waits for the flight
 
 	first, count int32  // its deltas in the flight
 	mark         uint32 // how many batches had been stored when a flush of it was refused last
@@ -50,9 +55,12 @@ const (
 	called          // its actor has been sent the message
 )
 
+// Link is its place in the wheel or among those that are ready.
+func (t *tally[K, P, C]) Link() *wheel.Link[*tally[K, P, C]] { return &t.link }
+
 // arm has the tally flushed in due time. It is called after each addition to the cell, and does something after the first.
 func (t *tally[K, P, C]) arm() {
-	if t.note != nil || !t.armed.Load() { // so short that it is inlined
+	if t.journaled || !t.armed.Load() { // so short that it is inlined
 		t.armNow()
 	}
 }
