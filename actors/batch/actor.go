@@ -6,8 +6,10 @@ import "github.com/asynkron/protoactor-go/actor"
 type keeper[K comparable, R any] struct{ resource *resource[K, R] }
 
 func (k keeper[K, R]) Receive(ctx actor.Context) {
-	switch ctx.Message().(type) {
-	case *resource[K, R], *actor.Started: // there may be something to do since before a restart
+	switch message := ctx.Message().(type) {
+	case *resource[K, R]:
+		message.look()
+	case *actor.Started: // there may be something to do since before a restart
 		k.resource.look()
 	}
 }

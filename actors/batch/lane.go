@@ -17,6 +17,7 @@ type lane[K comparable, R any] struct {
 	works   line[K, R]
 	running int // shards, those that wait for something to do included
 	idle    int // … which are these
+	called  int // shards that are no longer idle, and have not noticed
 	more    *sync.Cond
 	over    bool
 }
@@ -43,7 +44,14 @@ type line[K comparable, R any] struct {
 
 func (l *line[K, R]) len() int { return len(l.list) - l.head }
 
-func (l *line[K, R]) push(r *resource[K, R]) { l.list = append(l.list, r) }
+func (l *line[K, R]) push(r *resource[K, R]) {
+	if l.head > 32 && l.head > l.len() { // a line that is never empty must not grow for ever
+		n := copy(l.list, l.list[l.head:])
+		clear(l.list[n:])
+		l.list, l.head = l.list[:n], 0
+	}
+	l.list = append(l.list, r)
+}
 
 // pop takes the first n, or as many as there are, into a trip.
 func (l *line[K, R]) pop(n int, into *trip[K, R]) {
@@ -64,6 +72,8 @@ func (l *lane[K, R]) enter(line *line[K, R], r *resource[K, R]) {
 	line.push(r)
 	switch {
 	case l.idle > 0:
+		l.idle-- // here and not when it wakes: what comes before that needs another one
+		l.called++
 		l.more.Signal()
 	case l.running < l.shards:
 		l.running++
@@ -102,7 +112,11 @@ func (l *lane[K, R]) take(t *trip[K, R]) bool {
 		}
 		l.idle++
 		l.more.Wait()
-		l.idle--
+		if l.called > 0 {
+			l.called--
+		} else { // the processor closes
+			l.idle--
+		}
 	}
 	switch {
 	case l.works.len() > 0:

@@ -16,6 +16,7 @@ type operation[R any] struct {
 	fate  atomic.Int32
 	err   error      // its own, of the last time it ran; its batch's goroutine has it
 	left  bool       // it was answered although it may be running
+	lined bool       // it is in line and not known to be cancelled; its key's mutex guards it
 	reply chan error // the batch's, or its own; room for one
 }
 
@@ -59,6 +60,14 @@ func (o *operation[R]) call(value R) (err error) {
 // start reports whether the operation is to run: for the first time, or again.
 func (o *operation[R]) start(again bool) bool {
 	return o.fate.CompareAndSwap(waits, ran) || again && o.fate.Load() == ran
+}
+
+// again makes it one that waits, and reports whether it is to run: nobody has gone.
+func (o *operation[R]) again() bool {
+	o.err = nil
+	o.fate.CompareAndSwap(ran, waits)
+	o.lined = o.fate.Load() == waits
+	return o.lined
 }
 
 // answer tells the caller, unless there is none any more: the operation's own error if it has one, else the batch's.

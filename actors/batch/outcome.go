@@ -40,7 +40,7 @@ func (p *Processor[K, R]) loadFailed(s stop[K, R], took time.Duration, err error
 	}
 	b.loadTook += took
 	if b.tries == 0 { // who waits has joined it
-		b.ops, s.state.waiting, s.state.gone = s.state.waiting, nil, 0
+		s.state.take(b)
 	}
 	s.state.drop()
 	p.finish(s, fmt.Errorf("batch processor %q: load: %w", p.name, err))
@@ -62,7 +62,6 @@ func (p *Processor[K, R]) toBeSaved(s stop[K, R]) bool {
 		p.finish(s, b.aborted)
 		return false
 	case b.ran == 0: // all were cancelled
-		s.state.keep(p.clock.Elapsed(), &p.rules)
 		s.free(b)
 		return false
 	}

@@ -85,6 +85,7 @@ func NewProcessor[K comparable, R any](sys *penstock.System, name string, cfg Co
 		Drain:       p.drain,
 		MaxChildren: cfg.MaxKeys,
 		Idle:        cfg.Idle,
+		Dispatcher:  actor.NewSynchronizedDispatcher(1), // a key's actor is done in a moment
 	})
 	if err != nil {
 		p.metrics.close()
@@ -167,7 +168,7 @@ func (p *Processor[K, R]) await(ctx context.Context, key K, o *operation[R]) err
 	case err = <-o.reply:
 	case <-ctx.Done():
 		if o.fate.CompareAndSwap(waits, cancelled) {
-			r.leave() // the line still has it, so it is not used again
+			r.leave(o) // the line still has it, so it is not used again
 			return fmt.Errorf("batch processor %q: %w: %w", p.name, ErrCancelled, ctx.Err())
 		}
 		err = <-o.reply
@@ -180,7 +181,7 @@ func (p *Processor[K, R]) await(ctx context.Context, key K, o *operation[R]) err
 
 // putAway keeps an operation that nobody else has for the next caller.
 func (p *Processor[K, R]) putAway(o *operation[R]) {
-	o.plain, o.fn, o.err = nil, nil, nil
+	o.plain, o.fn, o.err, o.lined = nil, nil, nil, false
 	o.fate.Store(waits)
 	p.spare.Put(o)
 }

@@ -49,8 +49,8 @@ func (r *resource[K, R]) look() {
 	if do == giveUp {
 		p.giveUp(r)
 	}
+	p.agenda.at(r, again) // under the mutex: it must not undo what a later look wants
 	r.mu.Unlock()
-	p.agenda.at(r, again)
 	switch do {
 	case load:
 		r.lane.load(r)
@@ -85,6 +85,11 @@ func (r *resource[K, R]) join(o *operation[R]) (joined bool, err error) {
 		p.refused.Add(1)
 		return false, err
 	}
+	if p.closing.Load() { // after it was counted: who closes waits for what was, and this is not taken in
+		r.mu.Unlock()
+		p.done(1)
+		return false, fmt.Errorf("batch processor %q: %w", p.name, penstock.ErrClosed)
+	}
 	look := s.add(o, now, &p.rules)
 	r.mu.Unlock()
 	if look {
@@ -94,10 +99,10 @@ func (r *resource[K, R]) join(o *operation[R]) (joined bool, err error) {
 }
 
 // leave takes back an operation that was cancelled.
-func (r *resource[K, R]) leave() {
+func (r *resource[K, R]) leave(o *operation[R]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.state.cancel()
+	r.state.cancel(o)
 	r.processor.done(1)
 }
 
@@ -107,8 +112,8 @@ func (r *resource[K, R]) free(b *run[R]) {
 	s.stuck = nil
 	s.end(b)
 	more := len(s.waiting) > s.gone
-	r.mu.Unlock()
 	r.processor.agenda.at(r, forever)
+	r.mu.Unlock()
 	if more {
 		r.wake()
 	}

@@ -120,17 +120,25 @@ func (s *state[R]) due(now time.Duration, r *rules, hurry bool) bool {
 
 // fill takes those that wait into a batch, as many as may be in one.
 func (s *state[R]) fill(b *run[R], r *rules) {
-	b.ops = s.waiting
-	s.waiting, s.spare, s.gone = s.spare, nil, 0
+	s.take(b)
 	if r.operations > 0 && len(b.ops) > r.operations {
+		for _, o := range b.ops[r.operations:] {
+			o.lined = true
+		}
 		s.waiting = append(s.waiting, b.ops[r.operations:]...)
 		clear(b.ops[r.operations:])
 		b.ops = b.ops[:r.operations]
-		for _, o := range s.waiting {
-			if o.fate.Load() == cancelled {
-				s.gone++
-			}
-		}
+	}
+	b.deadline = max(b.deadline, s.since+r.max) // those that it was begun for may all have been cancelled
+}
+
+// take takes all that wait into a batch.
+func (s *state[R]) take(b *run[R]) {
+	s.sweep()
+	b.ops = s.waiting
+	s.waiting, s.spare = s.spare, nil
+	for _, o := range b.ops {
+		o.lined = false
 	}
 }
 
@@ -140,11 +148,16 @@ func (s *state[R]) add(o *operation[R], now time.Duration, r *rules) (look bool)
 		s.since = now
 	}
 	s.waiting = append(s.waiting, o)
+	o.lined = true
 	return len(s.waiting) == 1 || r.operations > 0 && len(s.waiting)-s.gone == r.operations
 }
 
-// cancel notes that one of those that wait was cancelled.
-func (s *state[R]) cancel() {
+// cancel notes that an operation was cancelled. It may be in a batch, or have been swept out, and then it is not counted.
+func (s *state[R]) cancel(o *operation[R]) {
+	if !o.lined {
+		return
+	}
+	o.lined = false
 	if s.gone++; s.gone*2 > len(s.waiting) {
 		s.sweep()
 	}
@@ -157,7 +170,7 @@ func (s *state[R]) sweep() {
 	}
 	left := s.waiting[:0]
 	for _, o := range s.waiting {
-		if o.fate.Load() != cancelled {
+		if o.lined {
 			left = append(left, o)
 		}
 	}
@@ -165,7 +178,8 @@ func (s *state[R]) sweep() {
 	s.waiting, s.gone = left, 0
 }
 
-// putBack puts what of a batch has not run in front of those that wait.
+// putBack puts what of a batch has not run in front of those that wait. It may have run before a conflict, which counts for
+// nothing now.
 func (s *state[R]) putBack(b *run[R], now time.Duration) {
 	rest := b.ops[b.at:]
 	if len(rest) == 0 {
@@ -174,7 +188,13 @@ func (s *state[R]) putBack(b *run[R], now time.Duration) {
 	if len(s.waiting) == 0 {
 		s.since = now
 	}
-	s.waiting = append(append(make([]*operation[R], 0, len(rest)+len(s.waiting)), rest...), s.waiting...)
+	line := make([]*operation[R], 0, len(rest)+len(s.waiting))
+	for _, o := range rest {
+		if o.again() {
+			line = append(line, o)
+		}
+	}
+	s.waiting = append(line, s.waiting...)
 	clear(rest)
 	b.ops = b.ops[:b.at]
 }
@@ -191,12 +211,15 @@ func (s *state[R]) keep(now time.Duration, r *rules) {
 // drop forgets what was loaded.
 func (s *state[R]) drop() {
 	var none R
-	s.value, s.has = none, false
+	s.value, s.has, s.until = none, false, 0
 }
 
 // end makes the key free. The batch's slice is kept for those that come.
 func (s *state[R]) end(b *run[R]) {
 	s.batch = nil
+	if s.until == forever { // loaded for this batch, and it was not saved
+		s.drop()
+	}
 	clear(b.ops)
 	switch {
 	case cap(b.ops) > maxSpare:
