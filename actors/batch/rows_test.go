@@ -589,6 +589,29 @@ func TestK11_NeverMoreShardsAtOnce(t *testing.T) {
 	})
 }
 
+// TestK11_KeysThatAreDueTogetherDoNotShareAnIdleShard when there are others.
+func TestK11_KeysThatAreDueTogetherDoNotShareAnIdleShard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := new(table)
+		cfg := d.config()
+		cfg.Shards, cfg.MaxDuration = 100, time.Hour
+		p := newProcessor(t, cfg)
+		for range 3 {
+			must(t, p, "a", note(0)) // so that a shard is idle
+		}
+		d.beforeSave = func(context.Context, string) error { time.Sleep(time.Second); return nil }
+		begin := time.Now()
+		var wg sync.WaitGroup
+		for i := range 50 {
+			wg.Go(func() {
+				must(t, p, string(rune('a'+i)), note(i))
+				require.Equal(t, 1100*time.Millisecond, since(begin))
+			})
+		}
+		wg.Wait()
+	})
+}
+
 func TestK11_AKeyIsDoneByItsShard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := new(table)

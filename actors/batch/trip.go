@@ -183,7 +183,7 @@ func (t *trip[K, R]) operate(s stop[K, R], self uint64) {
 func (t *trip[K, R]) large(b *run[R], value R) bool {
 	defer func() {
 		if reason := recover(); reason != nil {
-			b.aborted = &AbortError{Cause: fmt.Errorf("Size: %w", &penstock.PanicError{Value: reason, Stack: debug.Stack()})}
+			b.aborted = &AbortError{Cause: fmt.Errorf("the function Size: %w", &penstock.PanicError{Value: reason, Stack: debug.Stack()})}
 		}
 	}()
 	return t.processor.cfg.Size(value) >= t.processor.cfg.MaxBytes

@@ -187,7 +187,7 @@ func TestG8_ClosingKeysThatAreStillAskedForAreNotForgotten(t *testing.T) {
 				require.ErrorIs(t, counter.Add(1), penstock.ErrClosed)
 			}
 			if works {
-				sink.hang = false
+				sink.set(nil, nil, false)
 				c.Wait()
 				require.Equal(t, map[string]int{"granted": 2}, c.Ended())
 				require.EqualValues(t, 1, sink.sum("a"))

@@ -90,7 +90,7 @@ func TestS9_FlushEndsWithItsContext(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.ErrorContains(t, err, `"test"`)
 		require.ErrorContains(t, err, "tried on")
-		sink.hang, sink.before = false, fails[string](2, fmt.Errorf("the table is locked: %w", errUnsure))
+		sink.set(fails[string](2, fmt.Errorf("the table is locked: %w", errUnsure)), nil, false)
 		time.Sleep(59*time.Second + time.Second/4) // the attempt that hangs is over
 		require.ErrorIs(t, b.FlushAll(roomtest.Within(t, time.Second/4)), errUnsure, "the last failure is told")
 		time.Sleep(10 * time.Second)
@@ -207,7 +207,7 @@ func TestInfoTellsTheOldest(t *testing.T) {
 					increment(t, b, "other", 1)
 					require.Equal(t, time.Since(start), b.Info().Oldest)
 				}
-				sink.before = nil
+				sink.set(nil, nil, false)
 				time.Sleep(30 * time.Second)
 				require.Zero(t, b.Info().Oldest)
 			})

@@ -34,7 +34,6 @@ type table[K comparable] struct {
 	calls   int
 	twice   int      // flushes that came although they were stored
 	strange []string // what no flush may be
-	keep    int      // how many flushes stored and times have; 0: all
 }
 
 func newTable[K comparable]() *table[K] {
@@ -42,25 +41,32 @@ func newTable[K comparable]() *table[K] {
 }
 
 func (t *table[K]) Flush(ctx context.Context, f Flush[K]) error {
-	t.look(f)
-	if t.hang {
+	before, after, hang := t.look(f)
+	if hang {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	if t.before != nil {
-		if err := t.before(f); err != nil && !(errors.Is(err, ErrNotStored) && t.has(f.ID)) {
+	if before != nil {
+		if err := before(f); err != nil && !(errors.Is(err, ErrNotStored) && t.has(f.ID)) {
 			return err
 		}
 	}
 	t.store(f)
-	if t.after != nil {
-		return t.after(f)
+	if after != nil {
+		return after(f)
 	}
 	return nil
 }
 
-// look notes a flush that came, and whether it keeps what is said of flushes.
-func (t *table[K]) look(f Flush[K]) {
+// set changes what the sink does, while it may be called.
+func (t *table[K]) set(before, after func(f Flush[K]) error, hang bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.before, t.after, t.hang = before, after, hang
+}
+
+// look notes a flush that came, and whether it keeps what is said of flushes; it returns what is to be done with it.
+func (t *table[K]) look(f Flush[K]) (before, after func(f Flush[K]) error, hang bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.calls++
@@ -78,6 +84,7 @@ func (t *table[K]) look(f Flush[K]) {
 		}
 		keys[d.Key] = true
 	}
+	return t.before, t.after, t.hang
 }
 
 func (t *table[K]) store(f Flush[K]) {

@@ -159,7 +159,7 @@ func TestG8_LargestAndLastValuesSurviveToo(t *testing.T) {
 				require.NoError(t, err)
 				return l.Set, l.FlushAll, l.Close
 			}
-			put, flushAll, end := open()
+			put, _, end := open()
 			require.NoError(t, put("a", 7))
 			time.Sleep(2 * every)
 			require.NoError(t, put("a", 3))
@@ -167,7 +167,7 @@ func TestG8_LargestAndLastValuesSurviveToo(t *testing.T) {
 			require.NoError(t, put("low", -1<<63))
 			time.Sleep(2 * every)
 			require.Error(t, end(roomtest.EndedContext()))
-			put, flushAll, end = open()
+			put, flushAll, end := open()
 			require.NoError(t, flushAll(context.Background()))
 			want := int64(7)
 			if kind == "last" {

@@ -158,7 +158,7 @@ func newLedger[K, P comparable, C any](sys *penstock.System, name string, f form
 	err = l.recover(before)
 	if err == nil && cfg.Overflow != nil {
 		if _, err = l.tally(l.form.key(*cfg.Overflow)); err != nil {
-			err = fmt.Errorf("Overflow: %w", err)
+			err = fmt.Errorf("the key Overflow: %w", err)
 		}
 	}
 	if err != nil {

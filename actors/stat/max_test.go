@@ -57,6 +57,7 @@ func TestMaxKeepsTheLargest(t *testing.T) {
 		requireValue(t, m.Value, "a", 9)
 		requireValue(t, m.Value, "low", math.MinInt64)
 		time.Sleep(5020 * time.Millisecond)
+		synctest.Wait()
 		require.Equal(t, map[string][]int64{"a": {9}, "low": {math.MinInt64}, "zero": {0}}, sink.values)
 		_, ok = m.Value("a")
 		require.False(t, ok)

@@ -18,12 +18,11 @@ import (
 
 // attempts is a sink that fails, and notes what came when.
 type attempts struct {
-	mu    sync.Mutex
-	fail  func(attempt int) error // of the first, the second, …; nil: none fails
-	ids   []string
-	at    []time.Time
-	n     []int64
-	begin time.Time
+	mu   sync.Mutex
+	fail func(attempt int) error // of the first, the second, …; nil: none fails
+	ids  []string
+	at   []time.Time
+	n    []int64
 }
 
 func (a *attempts) flush(ctx context.Context, _ string, n int64) error {
@@ -70,6 +69,7 @@ func TestS8_AFlushIsTriedUntilItWorks(t *testing.T) {
 				})})
 				increment(t, b, "page", 7)
 				time.Sleep(time.Hour)
+				synctest.Wait()
 				require.Len(t, sink.ids, 21)
 				for i, id := range sink.ids {
 					require.Equal(t, sink.ids[0], id, "it is the same flush each time")
@@ -105,6 +105,7 @@ func TestS8_BackoffDoublesUpToItsBound(t *testing.T) {
 		b := newBuffer(t, Config[string]{Sink: FlushFunc[string](sink.flush), Backoff: 100 * time.Millisecond, MaxBackoff: 3 * time.Second})
 		increment(t, b, "page", 7)
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		require.Greater(t, len(sink.at), 1000)
 		want, spread := 100*time.Millisecond, make(map[time.Duration]bool)
 		for i := 1; i < len(sink.at); i++ {
@@ -124,6 +125,7 @@ func TestS8_BackoffIsASecondByDefault(t *testing.T) {
 		b := newBuffer(t, Config[string]{Sink: FlushFunc[string](sink.flush)})
 		increment(t, b, "page", 7)
 		time.Sleep(10 * time.Minute)
+		synctest.Wait()
 		require.WithinRange(t, sink.at[1], sink.at[0].Add(time.Second/2), sink.at[0].Add(time.Second))
 		last := len(sink.at) - 1
 		require.WithinRange(t, sink.at[last], sink.at[last-1].Add(15*time.Second), sink.at[last-1].Add(30*time.Second))
@@ -215,6 +217,7 @@ func TestS8_WhatFailsAloneKeepsToItsBackoff(t *testing.T) {
 			increment(t, b, "page", 1)
 			time.Sleep(100 * time.Millisecond)
 		}
+		synctest.Wait()
 		require.Greater(t, len(sink.flushes()), 2500)
 		require.Less(t, poisoned, 60, "in ten minutes")
 		require.Greater(t, poisoned, 20)
@@ -253,7 +256,7 @@ func TestS8_APoisonedKeyHoldsUpNoOthers(t *testing.T) {
 					calls := sink.called()
 					time.Sleep(10 * time.Minute)
 					require.Less(t, sink.called()-calls, 60+others*20, "it comes no more often than its back-off says")
-					sink.before = nil
+					sink.set(nil, nil, false)
 					time.Sleep(time.Minute)
 					require.EqualValues(t, 1, sink.sum("key-1"))
 					sink.check(t)
@@ -326,6 +329,7 @@ func TestS13_MaxAttemptsEndWithDropped(t *testing.T) {
 				require.EqualValues(t, 1, b.Info().Dropped)
 				increment(t, b, "page", 2)
 				time.Sleep(time.Minute)
+				synctest.Wait()
 				require.Equal(t, []int64{7, 7, 7, 2}, sink.n, "it goes on from nothing")
 				require.Equal(t, map[string]int64{"page": 7}, bin.all())
 				require.NoError(t, b.Close(context.Background()))
@@ -361,6 +365,7 @@ func TestS13_WhatWasTriedOnceIsNotDroppedForWhatWasTriedOften(t *testing.T) {
 		require.NoError(t, b.FlushAsync("new"))
 		require.NoError(t, b.FlushAsync("poisoned"))
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		for _, f := range bin.flushes {
 			for _, d := range f.Deltas {
 				require.GreaterOrEqual(t, tried[d.Key], 3, "%s was dropped", d.Key)
@@ -396,15 +401,15 @@ func TestS13_FlushTimeoutEndsAnAttempt(t *testing.T) {
 			}
 			increment(t, b, "page", 1)
 			require.NoError(t, b.FlushAsync("page"))
-			time.Sleep(want - 1)
+			time.Sleep(want - time.Nanosecond)
 			synctest.Wait()
 			require.Equal(t, 1, b.Info().Running)
 			require.Zero(t, b.Info().Failures)
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			synctest.Wait()
 			require.EqualValues(t, 1, b.Info().Failures)
 			require.ErrorIs(t, b.Info().LastError, context.DeadlineExceeded)
-			sink.hang = false
+			sink.set(nil, nil, false)
 			time.Sleep(time.Second)
 			require.EqualValues(t, 1, sink.sum("page"))
 		})

@@ -1,10 +1,12 @@
 // Demo shows Penstock at work: against a strict API and before a server that is asked for too much, beside what people use
-// instead, with functions that get out of hand, with counts in a database that fails, or on an access log of your own.
+// instead, with functions that get out of hand, with counts in a database that fails, with money in a database that takes
+// its time, or on an access log of your own.
 //
 //	go run ./cmd/demo
 //	go run ./cmd/demo -act overload
 //	go run ./cmd/demo -act pool -dir ~/src
 //	go run ./cmd/demo -act stat -log access.log.gz -db counts.db
+//	go run ./cmd/demo -act batch
 //	go run ./cmd/demo -log access.log.gz -limit 10/6s -limit 100/1m
 package main
 
@@ -67,6 +69,7 @@ type results struct {
 	Overload *overloadResult `json:"overload,omitempty"`
 	Pool     *poolResult     `json:"pool,omitempty"`
 	Stat     *statResult     `json:"stat,omitempty"`
+	Batch    *batchResult    `json:"batch,omitempty"`
 }
 
 // actAll plays the acts that are asked for, one after the other, and prints each when it is over; as JSON all of them at the
@@ -110,6 +113,10 @@ func (r *results) play(ctx context.Context, name string, o options, stdin io.Rea
 	case namePool:
 		result, err := actPool(ctx, o.pool, stdout, stderr)
 		r.Pool = &result
+		return result.Kept, err
+	case nameBatch:
+		result, err := actBatch(ctx, o.batch, stdout, stderr)
+		r.Batch = &result
 		return result.Kept, err
 	default:
 		result, err := actStat(ctx, o.stat, stdin, stdout, stderr)
@@ -174,6 +181,18 @@ func actStat(ctx context.Context, a statAct, stdin io.Reader, stdout, stderr io.
 	result, err := a.run(ctx, s, stderr)
 	if err != nil {
 		return result, errors.Join(err, a.discard())
+	}
+	return result, result.print(stdout)
+}
+
+// actBatch has money moved in a transaction for each request, and in batches.
+func actBatch(ctx context.Context, a batchAct, stdout, stderr io.Writer) (batchResult, error) {
+	if err := a.announce(stdout); err != nil {
+		return batchResult{}, err
+	}
+	result, err := a.run(ctx, stderr)
+	if err != nil {
+		return result, err
 	}
 	return result, result.print(stdout)
 }

@@ -146,12 +146,17 @@ func TestUsage(t *testing.T) {
 		{"-log x -max-waiting 0", "-max-waiting is 0, it takes 1 or more"},
 		{"-log x -quick -users 3", "-users does not go with -log\n-quick does not go with -log"},
 		{"-log=", "-log takes a file, or - for standard input"},
-		{"-act encore", `-act is "encore", it takes race, overload, pool or stat`},
+		{"-act encore", `-act is "encore", it takes race, overload, pool, stat or batch`},
 		{"-act race -log x", "-act does not go with -log"},
 		{"-act overload -users 3", "-users does not go with -act overload"},
 		{"-act pool -users 3", "-users does not go with -act pool"},
 		{"-act race -dir .", "-dir does not go with -act race"},
 		{"-act pool -db x", "-db does not go with -act pool"},
+		{"-act stat -pg postgres://localhost/x", "-pg does not go with -act stat"},
+		{"-act batch -db x", "-db does not go with -act batch"},
+		{"-pg postgres://localhost/x -log y", "-pg does not go with -log"},
+		{"-pg=", "-pg is empty, it takes a PostgreSQL database"},
+		{"-pg postgres://:none/", "-pg takes a PostgreSQL database, postgres://user@host/name: "},
 		{"-act stat -dir .", "-dir does not go with -act stat"},
 		{"-db x -log y", "-db does not go with -log"},
 		{"-act stat -quick -log x", "-quick does not go with -log"},
@@ -195,23 +200,23 @@ func TestInterruptedLog(t *testing.T) {
 
 // TestDurations: what is given is for all acts, and what is not is each one's own.
 func TestDurations(t *testing.T) {
-	for args, want := range map[string][4]time.Duration{
-		"":                       {20 * time.Second, 10 * time.Second, 15 * time.Second, 5 * time.Second},
-		"-quick":                 {5500 * time.Millisecond, 2 * time.Second, 3 * time.Second, time.Second},
-		"-duration 5s":           {5 * time.Second, 5 * time.Second, 5 * time.Second, 5 * time.Second},
-		"-duration 8s -quick":    {8*time.Second + 2*time.Second/3, 8 * time.Second, 8 * time.Second, 8 * time.Second},
-		"-act race -duration 5s": {5 * time.Second, 5 * time.Second, 5 * time.Second, 5 * time.Second},
+	for args, want := range map[string][5]time.Duration{
+		"":                       {20 * time.Second, 10 * time.Second, 15 * time.Second, 5 * time.Second, 10 * time.Second},
+		"-quick":                 {5500 * time.Millisecond, 2 * time.Second, 3 * time.Second, time.Second, time.Second},
+		"-duration 5s":           {5 * time.Second, 5 * time.Second, 5 * time.Second, 5 * time.Second, 5 * time.Second},
+		"-duration 8s -quick":    {8*time.Second + 2*time.Second/3, 8 * time.Second, 8 * time.Second, 8 * time.Second, 8 * time.Second},
+		"-act race -duration 5s": {5 * time.Second, 5 * time.Second, 5 * time.Second, 5 * time.Second, 5 * time.Second},
 	} {
 		o, err := parseOptions(strings.Fields(args))
 		require.NoError(t, err, args)
-		assert.Equal(t, want, [4]time.Duration{o.race.duration, o.overload.duration, o.pool.duration, o.stat.duration}, args)
+		assert.Equal(t, want, [5]time.Duration{o.race.duration, o.overload.duration, o.pool.duration, o.stat.duration, o.batch.duration}, args)
 	}
 }
 
 func TestSeedIsForAllActs(t *testing.T) {
 	o, err := parseOptions([]string{"-seed", "7"})
 	require.NoError(t, err)
-	assert.Equal(t, [4]uint64{7, 7, 7, 7}, [4]uint64{o.race.seed, o.overload.seed, o.pool.seed, o.stat.seed})
+	assert.Equal(t, [5]uint64{7, 7, 7, 7, 7}, [5]uint64{o.race.seed, o.overload.seed, o.pool.seed, o.stat.seed, o.batch.seed})
 }
 
 func TestWholeWindows(t *testing.T) {

@@ -16,9 +16,10 @@ import (
 
 const usage = `Demo shows Penstock at work.
 
-  demo [-act race|overload|pool|stat] [-duration D] [-users 20] [-dir DIR] [-db FILE] [-seed 1] [-quick] [-json]
+  demo [-act race|overload|pool|stat|batch] [-duration D] [-users 20] [-dir DIR] [-db FILE] [-pg URL]
+       [-seed 1] [-quick] [-json]
 
-    Four acts, one after the other; -act plays one of them. The exit code is 1 if Penstock broke
+    Five acts, one after the other; -act plays one of them. The exit code is 1 if Penstock broke
     a promise.
 
     race      A strict API on this machine allows each user 10 requests in any 6 seconds and
@@ -36,20 +37,27 @@ const usage = `Demo shows Penstock at work.
               go into a SQLite file: while answers to its COMMITs are lost, and while another
               connection locks it. The promise is that every sum in the file is what a plain count
               of the same requests is: nothing lost, nothing stored twice.
+    batch     Clients have a server move money between wallets in a database: with a transaction for
+              each request, and with Penstock's batches. The promise is that every transfer that was
+              answered is in the database, once, and that every wallet holds what its transfers
+              come to.
 
     -duration  how long the race runs, 1s to 1h; one that would end just when the API opens again
                goes on for a third of a window                             (default 20s)
                and how long each server of the overload is under load      (default 10s)
                and after how long the pools are asked for no more files    (default 15s)
                and for how long there are requests to count                (default 5s)
+               and how long each server of the wallets is asked            (default 10s)
     -users     how many users the API of the race has, 1 to 200            (default 20)
     -dir       the directory whose files the pools work on, with all below it: the first 20,000
                of 1 byte to 16 MiB           (default: Go's own sources, or the current directory)
     -db        the file that is counted into, which must not be there yet: you can open it with sqlite3
                afterwards, or meanwhile          (default: one among the system's temporary files)
+    -pg        a PostgreSQL database for the wallets, in a schema that is removed again: postgres://…
+               (default: a SQLite file among the system's temporary files, removed again)
     -seed      what the demand is drawn from                               (default 1)
     -quick     10 requests in any 2 seconds instead of 6, for 5.5 s, 2 s under load, 300 files,
-               and 1 s of requests: a check for machines
+               1 s of requests, and 1 s for each server of the wallets: a check for machines
 
   demo -log FILE [-limit 10/6s]... [-max-waiting N] [-json]
 
@@ -72,6 +80,7 @@ const usage = `Demo shows Penstock at work.
   go run ./cmd/demo -act overload
   go run ./cmd/demo -act pool -dir .
   go run ./cmd/demo -act stat -log access.log.gz -db counts.db
+  go run ./cmd/demo -act batch -pg postgres://localhost/test
   go run ./cmd/demo -log /var/log/nginx/access.log -limit 10/1s -limit 100/1m
 `
 
@@ -81,10 +90,11 @@ const (
 	nameOverload = "overload"
 	namePool     = "pool"
 	nameStat     = "stat"
+	nameBatch    = "batch"
 )
 
 // acts in the order in which they are played.
-var acts = []string{nameRace, nameOverload, namePool, nameStat}
+var acts = []string{nameRace, nameOverload, namePool, nameStat, nameBatch}
 
 var errHelp = flag.ErrHelp
 
@@ -96,6 +106,7 @@ type options struct {
 	overload overload
 	pool     poolAct
 	stat     statAct
+	batch    batchAct
 	log      string // "" plays the acts
 	whatIf   whatIf
 }
@@ -117,6 +128,7 @@ func parseOptions(args []string) (options, error) {
 	flags.Uint64Var(&o.race.seed, "seed", 1, "")
 	flags.StringVar(&o.pool.dir, "dir", "", "")
 	flags.StringVar(&o.stat.file, "db", "", "")
+	flags.StringVar(&o.batch.postgres, "pg", "", "")
 	flags.StringVar(&o.log, "log", "", "")
 	flags.IntVar(&o.whatIf.maxWaiting, "max-waiting", 0, "")
 	flags.Func("limit", "", func(s string) error {
@@ -129,10 +141,11 @@ func parseOptions(args []string) (options, error) {
 	}
 	set := make(map[string]bool)
 	flags.Visit(func(f *flag.Flag) { set[f.Name] = true })
-	o.overload.seed, o.pool.seed, o.stat.seed, o.stat.log = o.race.seed, o.race.seed, o.race.seed, o.log
+	o.overload.seed, o.pool.seed, o.stat.seed, o.batch.seed, o.stat.log = o.race.seed, o.race.seed, o.race.seed, o.race.seed, o.log
 	o.pace(quick)
 	if set["duration"] {
 		o.race.duration, o.overload.duration, o.pool.duration, o.stat.duration = duration, duration, duration, duration
+		o.batch.duration = duration
 	}
 	if len(o.whatIf.limits) == 0 {
 		o.whatIf.limits = []limit.Limit{{Events: 10, Per: 6 * time.Second}}
@@ -148,12 +161,12 @@ func (o *options) pace(quick bool) {
 	o.race.rule, o.race.slack = strict.Rule{Events: 10, Per: 6 * time.Second}, 150*time.Millisecond
 	o.race.duration, o.overload.duration, o.overload.sample = 20*time.Second, 10*time.Second, 2*time.Second
 	o.pool.files, o.pool.repeat, o.pool.duration, o.pool.patience = 20_000, 3, 15*time.Second, 250*time.Millisecond
-	o.stat.duration = 5 * time.Second
+	o.stat.duration, o.batch.duration = 5*time.Second, 10*time.Second
 	if quick {
 		o.race.rule.Per, o.race.slack = 2*time.Second, 600*time.Millisecond
 		o.race.duration, o.overload.duration, o.overload.sample = 5500*time.Millisecond, 2*time.Second, time.Second/2
 		o.pool.files, o.pool.repeat, o.pool.duration = 300, 1, 3*time.Second
-		o.stat.duration = time.Second
+		o.stat.duration, o.batch.duration = time.Second, time.Second
 	}
 }
 
@@ -165,7 +178,7 @@ func wholeWindows(d, per time.Duration) time.Duration { return max(d, d.Truncate
 func (o options) check(set map[string]bool) error {
 	var errs []error
 	if o.act != "" && !slices.Contains(acts, o.act) {
-		errs = append(errs, fmt.Errorf("-act is %q, it takes %s, %s, %s or %s", o.act, nameRace, nameOverload, namePool, nameStat))
+		errs = append(errs, fmt.Errorf("-act is %q, it takes %s, %s, %s, %s or %s", o.act, nameRace, nameOverload, namePool, nameStat, nameBatch))
 	}
 	if d := o.race.duration; d < time.Second || d > time.Hour {
 		errs = append(errs, fmt.Errorf("-duration is %v, it takes 1s to 1h", d))
@@ -187,7 +200,7 @@ func (o options) check(set map[string]bool) error {
 			errs = append(errs, fmt.Errorf("-%s does not go with -act %s", name, nameStat))
 		}
 	}
-	for _, of := range []struct{ flag, act string }{{"users", nameRace}, {"dir", namePool}, {"db", nameStat}} {
+	for _, of := range []struct{ flag, act string }{{"users", nameRace}, {"dir", namePool}, {"db", nameStat}, {"pg", nameBatch}} {
 		if set[of.flag] && !o.plays(of.act) && slices.Contains(acts, o.act) {
 			errs = append(errs, fmt.Errorf("-%s does not go with -act %s", of.flag, o.act))
 		}
@@ -198,7 +211,10 @@ func (o options) check(set map[string]bool) error {
 	if set["db"] {
 		errs = append(errs, checkNewFile(o.stat.file))
 	}
-	for _, name := range []string{"act", "duration", "users", "dir", "db", "seed", "quick"} {
+	if set["pg"] {
+		errs = append(errs, checkPostgres(o.batch.postgres))
+	}
+	for _, name := range []string{"act", "duration", "users", "dir", "db", "pg", "seed", "quick"} {
 		counts := o.act == nameStat && (name == "act" || name == "db")
 		if set[name] && set["log"] && !counts {
 			errs = append(errs, fmt.Errorf("-%s does not go with -log", name))

@@ -31,15 +31,11 @@ func check[K comparable](ctx context.Context, pool *pgxpool.Pool, l *store.Layou
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
 	defer conn.Release()
-	var mode string
-	if err := conn.QueryRow(ctx, "SELECT current_setting('synchronous_commit')").Scan(&mode); err != nil {
+	lax, err := checkCommit(ctx, conn, "counts")
+	if err != nil {
 		return nil, fmt.Errorf("postgres: %w", err)
 	}
-	var errs []error
-	if mode == "off" {
-		errs = append(errs, errors.New("synchronous_commit is off, so that a crash of the server would lose counts that it said were stored;"+
-			" it takes on, local, remote_write or remote_apply, in the connection string for one: ?synchronous_commit=on"))
-	}
+	errs := []error{lax}
 	needed := l.Columns()
 	if l.Updated != "" {
 		needed = append(needed, l.Updated)
@@ -65,6 +61,19 @@ func check[K comparable](ctx context.Context, pool *pgxpool.Pool, l *store.Layou
 		return nil, fmt.Errorf("%w counts in PostgreSQL: %w", penstock.ErrInvalid, err)
 	}
 	return keys, nil
+}
+
+// checkCommit returns what is wrong if the server answers a COMMIT before it is on disk.
+func checkCommit(ctx context.Context, conn *pgxpool.Conn, what string) (wrong, err error) {
+	var mode string
+	if err := conn.QueryRow(ctx, "SELECT current_setting('synchronous_commit')").Scan(&mode); err != nil {
+		return nil, err
+	}
+	if mode == "off" {
+		return fmt.Errorf("synchronous_commit is off, so that a crash of the server would lose %s that it said were stored;"+
+			" it takes on, local, remote_write or remote_apply, in the connection string for one: ?synchronous_commit=on", what), nil
+	}
+	return nil, nil
 }
 
 func find(columns []column, name string) column {

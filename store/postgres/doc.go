@@ -1,4 +1,4 @@
-// Package postgres keeps counts in PostgreSQL, through pgx.
+// Package postgres keeps counts, and the values of batches, in PostgreSQL, through pgx.
 //
 //	pool, err := pgxpool.New(ctx, "postgres://localhost/shop")
 //	views := store.Counts[string]{Table: "stats.views", Keys: []string{"page"}}
@@ -27,4 +27,13 @@
 // column share a row. A key that PostgreSQL's text cannot hold, with a NUL or not UTF-8, is refused by name.
 //
 // The role needs SELECT, INSERT and UPDATE on the counts' table, and SELECT, INSERT, UPDATE and DELETE on the flushes'.
+//
+// # Values
+//
+// [NewResource] makes the load and save functions of a batch of SQL with a version column. Its table is the user's own, for example
+//
+//	CREATE TABLE wallets (id text PRIMARY KEY, balance bigint NOT NULL, version bigint NOT NULL, tokens text NOT NULL DEFAULT '');
+//
+// A load of many keys is one round trip, a save of any number two: the statements, and the COMMIT. Values are what pgx takes: a
+// struct or a map for jsonb, slices for arrays. It works with poolers too, if the pool's default_query_exec_mode is one that does.
 package postgres

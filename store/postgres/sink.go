@@ -159,20 +159,21 @@ func (s *Sink[K]) rollback(ctx context.Context, conn *pgxpool.Conn, tx pgx.Tx) {
 	}
 }
 
-// committed says of an error of a COMMIT whether it is certain that nothing was stored: when the server answered that it rolled
-// back instead, or that a constraint or another transaction did not let it commit. Any other may come from a server, or
-// somebody between, who had lost sight of the commit. [pgconn.SafeToRetry] is not asked: when a connection breaks while
-// the answer to a COMMIT is waited for, pgx 5.12 reports that it was closed before anything was sent.
+// committed says of an error of a COMMIT whether it is certain that nothing was stored.
 func committed(err error) error {
-	if err == nil {
-		return nil
-	}
-	state := sqlState(err)
-	refused := len(state) == 5 && (state[:2] == "23" || state[:2] == "40" && state != completionUnknown)
-	if refused || errors.Is(err, pgx.ErrTxCommitRollback) {
+	if err != nil && refused(err) {
 		return fmt.Errorf("%w: %w", stat.ErrNotStored, err)
 	}
 	return err
+}
+
+// refused reports of an error of a COMMIT whether it is certain that nothing was stored: when the server answered that it rolled
+// back instead, or that a constraint or another transaction did not let it commit. Any other may come from a server, or
+// somebody between, who had lost sight of the commit. [pgconn.SafeToRetry] is not asked: when a connection breaks while
+// the answer to a COMMIT is waited for, pgx 5.12 reports that it was closed before anything was sent.
+func refused(err error) bool {
+	state := sqlState(err)
+	return len(state) == 5 && (state[:2] == "23" || state[:2] == "40" && state != completionUnknown) || errors.Is(err, pgx.ErrTxCommitRollback)
 }
 
 // write puts rows in, a statement's worth at a time.

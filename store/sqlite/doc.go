@@ -1,4 +1,4 @@
-// Package sqlite keeps counts in a SQLite database, through modernc.org/sqlite, which is pure Go.
+// Package sqlite keeps counts, and the values of batches, in a SQLite database, through modernc.org/sqlite, which is pure Go.
 //
 //	db, err := sqlite.Open("counts.db")
 //	views := store.Counts[string]{Table: "views", Keys: []string{"page"}}
@@ -25,4 +25,12 @@
 // tables must be in one file: in WAL mode SQLite does not commit to two of them atomically.
 //
 // A column may compare its values in its own way, COLLATE NOCASE for one. Keys that are the same to it share a row.
+//
+// # Values
+//
+// [NewResource] makes the load and save functions of a batch of SQL with a version column. Its table is the user's own, for example
+//
+//	CREATE TABLE wallets (id TEXT PRIMARY KEY, balance INTEGER NOT NULL, version INTEGER NOT NULL, tokens TEXT NOT NULL DEFAULT '');
+//
+// A commit takes the time of the disk, whether one value is saved in it or a hundred: SaveMany is what a busy batch wants.
 package sqlite

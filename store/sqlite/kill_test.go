@@ -32,8 +32,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// batch is the flush of an ID. Both processes make the same one of it, since all that is random in it comes from the ID.
-func batch(id string) stat.Flush[string] {
+// seeded is the flush of an ID. Both processes make the same one of it, since all that is random in it comes from the ID.
+func seeded(id string) stat.Flush[string] {
 	var seed [32]byte
 	copy(seed[:], id)
 	random := rand.New(rand.NewChaCha8(seed))
@@ -64,7 +64,7 @@ func work(spec string) {
 		wg.Go(func() {
 			before := ""
 			for i := 0; ; i++ {
-				f := batch(fmt.Sprint(round, "/", caller, "/", i))
+				f := seeded(fmt.Sprint(round, "/", caller, "/", i))
 				say("?" + f.ID)
 				exitOn(sink.Flush(context.Background(), f))
 				if before != "" {
@@ -110,8 +110,8 @@ func TestG8_KillNine(t *testing.T) {
 					stored++
 				}
 			}
-			require.NoError(t, sink.Flush(t.Context(), batch(id)), "again")
-			for _, d := range batch(id).Deltas {
+			require.NoError(t, sink.Flush(t.Context(), seeded(id)), "again")
+			for _, d := range seeded(id).Deltas {
 				want[d.Key] += d.N
 			}
 		}

@@ -63,9 +63,12 @@ func (t *transaction) close() {
 }
 
 // code is SQLite's primary result code of an error, and 0 if it has none.
-func code(err error) int {
+func code(err error) int { return fullCode(err) & 0xff }
+
+// fullCode is SQLite's extended result code of an error, and 0 if it has none.
+func fullCode(err error) int {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
-		return e.Code() & 0xff
+		return e.Code()
 	}
 	return 0
 }
