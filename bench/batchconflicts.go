@@ -191,7 +191,7 @@ func readTallied(ctx context.Context, db *pgxpool.Pool, table string) (saved map
 	return saved, saves, rows.Err()
 }
 
-// conflictLine compares what is in the rows with what the processes were told.
+// conflictLine compares what is in the rows with what the processes were told. Without a conflict nothing was tried.
 func conflictLine(d time.Duration, all []sums, saved map[string]int64, saves int64) line {
 	var calls, failed, wrong int
 	var conflicts uint64
@@ -213,7 +213,7 @@ func conflictLine(d time.Duration, all []sums, saved map[string]int64, saves int
 	}
 	return line{
 		what: fmt.Sprintf("%d processes at the same %d rows of PostgreSQL for %v: rows that are not the sum of what was answered", len(all), conflictKeys, d),
-		ours: fmt.Sprint(wrong), bar: "0", met: wrong == 0 && calls > failed, allocs: -1,
+		ours: fmt.Sprint(wrong), bar: "0", met: wrong == 0 && calls > failed && conflicts > 0, allocs: -1,
 		note: fmt.Sprintf("%d operations (%.0f a second), %d saves of a row, %d batches run again because of the other process, %d operations refused after too many of these%s",
 			calls, float64(calls)/d.Seconds(), saves, conflicts, failed, reason),
 	}

@@ -170,6 +170,39 @@ func TestG5_ManyKeysComeAndGo(t *testing.T) {
 	})
 }
 
+// TestG9_AKeyAtWorkIsNotPutAway although its actor has had nothing to do for long: two batches of a key would run at once. Where
+// there is a Load, what it loaded keeps the key too.
+func TestG9_AKeyAtWorkIsNotPutAway(t *testing.T) {
+	for _, loads := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := Config[string, int]{Idle: 2 * time.Millisecond, MinDuration: NoWait, MaxDuration: time.Hour}
+			if loads {
+				cfg.Load = func(context.Context, string) (int, error) { return 0, nil }
+			}
+			saving := 0
+			cfg.Save = func(context.Context, string, int) error {
+				saving++
+				require.Equal(t, 1, saving)
+				time.Sleep(time.Second)
+				saving--
+				return nil
+			}
+			p := newProcessor(t, cfg)
+			var answers []chan error
+			for range 10 {
+				answers = append(answers, start(p, "a", func(int) {}))
+				time.Sleep(300 * time.Millisecond)
+				require.Equal(t, 1, p.Info().Keys)
+			}
+			for _, answer := range answers {
+				require.NoError(t, <-answer)
+			}
+			time.Sleep(time.Second)
+			require.Zero(t, p.Info().Keys)
+		})
+	}
+}
+
 func TestNamesAreTakenOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := roomtest.System(t)

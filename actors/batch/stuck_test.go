@@ -165,3 +165,32 @@ func TestALoadThatReturnsJustInTime(t *testing.T) {
 		}
 	})
 }
+
+// TestG4_WhatAStuckBatchHasIsNotUsedAgain: its callers are gone, and it goes on with what it has when its function returns.
+func TestG4_WhatAStuckBatchHasIsNotUsedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, b := new(table), newBlocker()
+		p := newProcessor(t, d.config())
+		var stuck *StuckError
+		answers := []chan error{start(p, "a", func(*ledger) { b.block() })}
+		synctest.Wait()
+		for i := range 50 {
+			answers = append(answers, start(p, "a", note(i)))
+		}
+		for _, answer := range answers {
+			require.ErrorAs(t, <-answer, &stuck)
+		}
+		answers = nil
+		for i := range 50 {
+			answers = append(answers, start(p, "b", note(i)))
+		}
+		synctest.Wait()
+		close(b.release)
+		for _, answer := range answers {
+			require.NoError(t, <-answer)
+		}
+		require.Len(t, d.stored("b"), 50)
+		require.Empty(t, d.stored("a"))
+		requireNobody(t, p)
+	})
+}

@@ -99,7 +99,7 @@ func TestS11_CloseGivesWhatIsLeftToDropped(t *testing.T) {
 				patience := 10 * time.Second
 				switch when {
 				case "before it is tried":
-					patience = 0
+					patience, sink.hang = 0, true
 				case "while the sink hangs", "while more is counted":
 					sink.hang = true
 				case "while it waits for its back-off":
@@ -158,6 +158,7 @@ func TestS11_CloseGivesWhatIsLeftToDropped(t *testing.T) {
 				for _, err := range bin.errs {
 					require.ErrorAs(t, err, &left)
 				}
+				synctest.Wait()
 				calls := sink.called()
 				time.Sleep(time.Hour)
 				require.Equal(t, calls, sink.called(), "nothing is tried after that")

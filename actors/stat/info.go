@@ -36,7 +36,9 @@ func (l *ledger[K, P, C]) Info() Info {
 	}
 	info := Info{Keys: l.family.Len(), Bytes: l.bytes.Load()}
 	now := l.clock.Elapsed()
-	oldest := now
+	l.mu.Lock()
+	oldest := l.oldest(now) // before and after the keys, because counts go from keys to flushes and back meanwhile
+	l.mu.Unlock()
 	for e := range l.family.All() {
 		if t := &e.Value; t.armed.Load() {
 			info.Unflushed++
@@ -46,19 +48,26 @@ func (l *ledger[K, P, C]) Info() Info {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	info.Waiting, info.Running = l.outbox.len()-l.outbox.running, l.outbox.running
-	for _, b := range l.outbox.fresh {
-		oldest = min(oldest, b.oldest)
-	}
-	for _, b := range l.outbox.failed {
-		oldest = min(oldest, b.oldest)
-	}
-	for b := range l.flying {
-		oldest = min(oldest, b.oldest)
-	}
+	oldest = l.oldest(oldest)
 	info.Oldest = max(now-oldest, 0)
 	if j := l.journal; j != nil {
 		info.JournalBytes, info.JournalError = j.bytes, j.err
 	}
 	info.Totals = l.counts
 	return info
+}
+
+// oldest is when the oldest count in a flush was counted, or so if that is earlier. The mutex is held.
+func (l *ledger[K, P, C]) oldest(so time.Duration) time.Duration {
+	for _, list := range [][]*batch[K, P, C]{l.open[:], l.outbox.fresh, l.outbox.failed} {
+		for _, b := range list {
+			if b != nil {
+				so = min(so, b.oldest)
+			}
+		}
+	}
+	for b := range l.flying {
+		so = min(so, b.oldest)
+	}
+	return so
 }
