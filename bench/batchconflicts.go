@@ -25,6 +25,7 @@ const (
 	conflictWindow    = 5 * time.Millisecond
 	conflictSides     = 200 // times -time is how long they go on
 	conflictLeast     = 2 * time.Second
+	conflictMemory    = 4 << 30 // of a process; it needs little, but the race detector's records count too
 )
 
 // sums is what a process was told.
@@ -165,7 +166,9 @@ func together(ctx context.Context, o conflictOrder) ([]sums, error) {
 	all, errs := make([]sums, conflictProcesses), make([]error, conflictProcesses)
 	var running sync.WaitGroup
 	for i := range all {
-		running.Go(func() { all[i], errs[i] = pool.Run(ctx, p, pool.Task{}, benchConflicts.With(o)) })
+		running.Go(func() {
+			all[i], errs[i] = pool.Run(ctx, p, pool.Task{MaxMemory: conflictMemory}, benchConflicts.With(o))
+		})
 	}
 	running.Wait()
 	return all, errors.Join(errs...)

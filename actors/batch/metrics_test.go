@@ -81,11 +81,13 @@ func TestK12_ASlowReaderHoldsUpNobody(t *testing.T) {
 			must(t, p, "a", note(i))
 		}
 		require.Zero(t, time.Since(begin))
+		synctest.Wait() // a report comes after the answers
 		require.EqualValues(t, 47, slow.Dropped())
 		require.Zero(t, quick.Dropped())
 		require.Len(t, quick.Events(), 50)
 		slow.Close()
 		must(t, p, "a", note(50))
+		synctest.Wait()
 		require.EqualValues(t, 47, slow.Dropped())
 	})
 }
@@ -105,7 +107,10 @@ func TestK12_Metrics(t *testing.T) {
 		}
 		synctest.Wait()
 		require.ErrorIs(t, p.Run(context.Background(), "secret", note(3)), penstock.ErrFull)
-		series := func() map[string]float64 { return roomtest.Series(t, reader, "penstock.batch", "penstock.outcome") }
+		series := func() map[string]float64 {
+			synctest.Wait() // what is recorded is recorded after the answers
+			return roomtest.Series(t, reader, "penstock.batch", "penstock.outcome")
+		}
 		require.Equal(t, map[string]float64{
 			"penstock.batch.pending test": 3, "penstock.batch.keys test": 1, "penstock.batch.refused test": 1, "penstock.batch.conflicts test": 0,
 		}, series())

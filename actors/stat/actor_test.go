@@ -49,12 +49,12 @@ func TestG2_KeysWithoutActorsAreFlushedToo(t *testing.T) {
 		}
 		require.Error(t, b.Increment("new", 1))
 		increment(t, b, "key-3", 2)
-		require.NoError(t, b.Flush(context.Background(), "key-3"))
+		require.NoError(t, b.Flush(roomtest.Within(t, time.Minute), "key-3"))
 		require.EqualValues(t, 3, sink.sum("key-3"))
 		time.Sleep(time.Hour + time.Minute)
 		require.Len(t, sink.all(), 20)
 		require.EqualValues(t, 1, sink.sum("key-4"))
-		_ = b.Close(context.Background())
+		_ = b.Close(roomtest.Within(t, time.Minute))
 	})
 }
 

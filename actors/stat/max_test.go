@@ -146,7 +146,7 @@ func TestLastKeepsTheLast(t *testing.T) {
 func TestG8_LastIsStoredInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := newKept()
-		sink.after = fails[string](5, errUnsure)
+		sink.before = fails[string](5, errUnsure)
 		l, err := NewLast(roomtest.System(t), "test", Config[string]{Sink: sink, Interval: 100 * time.Millisecond})
 		require.NoError(t, err)
 		for n := range int64(300) {

@@ -92,7 +92,7 @@ func countAll[K comparable](t *testing.T, keys []K) {
 	sink.check(t)
 }
 
-func TestS3_IncrementAddsAtOnceAndNeverWaits(t *testing.T) {
+func TestS3_S4_IncrementAddsAtOnceAndNeverWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := newTable[string]()
 		b := newBuffer(t, Config[string]{Sink: sink})
