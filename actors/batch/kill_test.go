@@ -1,20 +1,15 @@
 package batch_test
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,32 +17,18 @@ import (
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/actors/batch"
+	"github.com/penstock-go/penstock/internal/victim"
 	"github.com/penstock-go/penstock/store/sqlite"
 )
 
-// killMe is the environment variable that makes this test's binary the process that is killed: it holds a victim as JSON.
-const killMe = "PENSTOCK_BATCH_KILL"
-
 func TestMain(m *testing.M) {
-	if spec := os.Getenv(killMe); spec != "" {
-		var v victim
-		exitOn(json.Unmarshal([]byte(spec), &v))
-		exitOn(v.run())
-		return
-	}
+	victim.Main(life.run)
 	os.Exit(m.Run())
 }
 
-func exitOn(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-// victim is the process that is killed: it runs operations on accounts in a file until its save of this number, in which it
+// life is what a process that is killed is told: it runs operations on accounts in a file until its save of this number, in which it
 // stops and says so.
-type victim struct {
+type life struct {
 	File  string
 	Round int
 	Save  int64
@@ -63,7 +44,7 @@ type account struct {
 
 const schema = `CREATE TABLE accounts (key TEXT PRIMARY KEY, n INTEGER NOT NULL); CREATE TABLE operations (key TEXT NOT NULL, id TEXT NOT NULL)`
 
-func (v victim) run() error {
+func (v life) run() error {
 	db, err := sqlite.Open(v.File)
 	if err != nil {
 		return err
@@ -90,7 +71,7 @@ func (v victim) run() error {
 	cfg.Save = func(ctx context.Context, key string, a *account) error {
 		last := saves.Add(1) == v.Save
 		stop := func() {
-			say("~", "")
+			victim.Say("~", "")
 			select {}
 		}
 		tx, err := db.BeginTx(ctx, nil)
@@ -127,27 +108,17 @@ func (v victim) run() error {
 		wg.Go(func() {
 			for i := 0; ; i++ {
 				id := fmt.Sprint(v.Round, "/", w, "/", i)
-				say("!", id)
-				exitOn(p.Run(context.Background(), strconv.Itoa(i%3), func(a *account) {
+				victim.Say("!", id) // it is about to run it
+				victim.Must(p.Run(context.Background(), strconv.Itoa(i%3), func(a *account) {
 					a.n++
 					a.ids = append(a.ids, id)
 				}))
-				say("+", id)
+				victim.Say("+", id)
 			}
 		})
 	}
 	wg.Wait()
 	return nil
-}
-
-var saying sync.Mutex
-
-// say writes a line: "!id" that it is about to run an operation, "+id" that this was answered, "~" that it has stopped.
-func say(what, id string) {
-	saying.Lock()
-	defer saying.Unlock()
-	_, err := fmt.Fprintf(os.Stdout, "%s%s\n", what, id)
-	exitOn(err)
 }
 
 // TestG9_KillNineInMidSave kills a process again and again while it saves.
@@ -164,7 +135,7 @@ func TestG9_KillNineInMidSave(t *testing.T) {
 	}
 	tried, answered := make(map[string]bool), make(map[string]bool)
 	for round := range rounds {
-		v := victim{File: file, Round: round, Save: 1 + rand.Int64N(40), After: round%2 == 1, Keep: round%4 >= 2}
+		v := life{File: file, Round: round, Save: 1 + rand.Int64N(40), After: round%2 == 1, Keep: round%4 >= 2}
 		v.kill(t, tried, answered)
 		requireLedger(t, db, tried, answered)
 	}
@@ -195,30 +166,18 @@ func requireLedger(t *testing.T, db *sql.DB, tried, answered map[string]bool) {
 }
 
 // kill runs the victim until it stops in a save, and kills it.
-func (v victim) kill(t *testing.T, tried, answered map[string]bool) {
-	spec, err := json.Marshal(v)
-	require.NoError(t, err)
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), killMe+"="+string(spec))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	lines := bufio.NewScanner(out)
-	stopped := false
-	for lines.Scan() {
-		switch what, id := lines.Text()[:1], lines.Text()[1:]; what {
+func (v life) kill(t *testing.T, tried, answered map[string]bool) {
+	child := victim.Start(t, v)
+	for line := range child.Lines() {
+		switch what, id := line[:1], line[1:]; what {
 		case "!":
 			tried[id] = true
 		case "+":
 			answered[id] = true
 		case "~":
-			stopped = true
-			require.NoError(t, cmd.Process.Signal(syscall.SIGKILL))
+			child.Kill()
 		}
 	}
-	_, _ = io.Copy(io.Discard, out)
-	_ = cmd.Wait()
-	require.True(t, stopped, "it ended by itself")
+	require.True(t, child.Killed(), "it ended by itself")
+	child.Wait()
 }

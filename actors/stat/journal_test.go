@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -116,9 +117,16 @@ func TestG8_AJournalThatCannotBeWritten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := journaled(t, path, sink)
 		file := b.ledger.journal.file
-		work := file.update
 		full := errors.New("no space left on device")
-		file.update = func(func(*bbolt.Tx) error) error { return full }
+		var isFull atomic.Bool
+		work := file.update
+		file.update = func(put func(*bbolt.Tx) error) error {
+			if isFull.Load() {
+				return full
+			}
+			return work(put)
+		}
+		isFull.Store(true)
 		err := b.IncrementDurable(context.Background(), "a", 5)
 		require.ErrorIs(t, err, full)
 		_, ok := b.Count("a")
@@ -130,13 +138,13 @@ func TestG8_AJournalThatCannotBeWritten(t *testing.T) {
 		require.ErrorIs(t, b.FlushAll(ctx), context.DeadlineExceeded)
 		require.Empty(t, sink.ids, "no flush goes out that is not in the journal")
 		require.ErrorIs(t, b.Info().JournalError, full)
-		file.update = work
+		isFull.Store(false)
 		require.NoError(t, b.FlushAll(context.Background()))
 		require.Equal(t, map[string]int64{"a": 2, "b": 2}, sink.sums)
 		require.NoError(t, b.Info().JournalError)
 		require.NoError(t, b.IncrementDurable(context.Background(), "a", 5))
 
-		file.update = func(func(*bbolt.Tx) error) error { return full }
+		isFull.Store(true)
 		sink.fail(errors.New("away"), nil)
 		var left *NotStoredError
 		require.ErrorAs(t, b.Close(roomtest.EndedContext()), &left)

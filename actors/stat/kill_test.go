@@ -1,20 +1,14 @@
 package stat_test
 
 import (
-	"bufio"
 	"context"
-	"database/sql"
-	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -23,33 +17,19 @@ import (
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/actors/stat"
+	"github.com/penstock-go/penstock/internal/victim"
 	"github.com/penstock-go/penstock/store"
 	"github.com/penstock-go/penstock/store/postgres"
 	"github.com/penstock-go/penstock/store/sqlite"
 )
 
-// killMe is the environment variable that makes this test's binary the process that is killed: it holds a victim as JSON.
-const killMe = "PENSTOCK_STAT_KILL"
-
 func TestMain(m *testing.M) {
-	if spec := os.Getenv(killMe); spec != "" {
-		var v victim
-		exitOn(json.Unmarshal([]byte(spec), &v))
-		exitOn(v.run())
-		return
-	}
+	victim.Main(life.run)
 	os.Exit(m.Run())
 }
 
-func exitOn(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-// victim is the process that is killed, and what it counts into.
-type victim struct {
+// life is what a process that is killed is told: what it counts into.
+type life struct {
 	File    string // SQLite's; empty: PostgreSQL
 	Table   string
 	Journal string // empty: none
@@ -63,7 +43,7 @@ const (
 	keysEach    = 5
 )
 
-func (v victim) counts() store.Counts[string] {
+func (v life) counts() store.Counts[string] {
 	return store.Counts[string]{Table: v.Table, Keys: []string{"key"}, Flushes: v.Table + "_flushes"}
 }
 
@@ -74,7 +54,7 @@ type database struct {
 	drop  func() error
 }
 
-func (v victim) open(ctx context.Context, create bool) (d database, err error) {
+func (v life) open(ctx context.Context, create bool) (d database, err error) {
 	query := "SELECT key, n FROM " + v.Table
 	if v.File != "" {
 		db, err := sqlite.Open(v.File)
@@ -88,7 +68,11 @@ func (v victim) open(ctx context.Context, create bool) (d database, err error) {
 		}
 		d.query = func(ctx context.Context, sums map[string]int64) error {
 			rows, err := db.QueryContext(ctx, query)
-			return read(rows, err, sums)
+			if err != nil {
+				return err
+			}
+			defer rows.Close()
+			return read(rows, sums)
 		}
 		d.drop = db.Close
 		d.sink, err = sqlite.New(ctx, db, v.counts())
@@ -109,15 +93,7 @@ func (v victim) open(ctx context.Context, create bool) (d database, err error) {
 			return err
 		}
 		defer rows.Close()
-		for rows.Next() {
-			var key string
-			var n int64
-			if err := rows.Scan(&key, &n); err != nil {
-				return err
-			}
-			sums[key] = n
-		}
-		return rows.Err()
+		return read(rows, sums)
 	}
 	d.drop = func() error {
 		_, err := pool.Exec(ctx, "DROP TABLE "+v.Table+", "+v.Table+"_flushes")
@@ -128,11 +104,12 @@ func (v victim) open(ctx context.Context, create bool) (d database, err error) {
 	return d, err
 }
 
-func read(rows *sql.Rows, err error, sums map[string]int64) error {
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
+// read reads what is stored, from either database.
+func read(rows interface {
+	Next() bool
+	Scan(...any) error
+	Err() error
+}, sums map[string]int64) error {
 	for rows.Next() {
 		var key string
 		var n int64
@@ -146,7 +123,7 @@ func read(rows *sql.Rows, err error, sums map[string]int64) error {
 
 // run counts as fast as it can, for ever. It says what it is about to count, "!key", and what it was promised: "+key" that it
 // is durable, "=prefix" that all with this prefix is stored.
-func (v victim) run() error {
+func (v life) run() error {
 	ctx := context.Background()
 	d, err := v.open(ctx, false)
 	if err != nil {
@@ -165,34 +142,26 @@ func (v victim) run() error {
 	if v.Finish {
 		return sys.Close(ctx)
 	}
-	var mu sync.Mutex
-	say := func(what, key string) {
-		mu.Lock()
-		defer mu.Unlock()
-		_, err := fmt.Fprintf(os.Stdout, "%s%s\n", what, key)
-		exitOn(err)
-	}
-	say("ready", "")
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
 			for i := 0; ; i++ {
 				if v.Journal != "" {
 					key := fmt.Sprint(w, "/", i%keysEach)
-					say("!", key)
-					exitOn(b.IncrementDurable(ctx, key, 1))
-					say("+", key)
+					victim.Say("!", key)
+					victim.Must(b.IncrementDurable(ctx, key, 1))
+					victim.Say("+", key)
 					continue
 				}
 				// A generation of keys is of one round and is not counted on after it was flushed: what is lost of it is no
 				// cover for what is stored twice of another.
 				prefix := fmt.Sprint(v.Round, "/", w, "/", i/50, "/")
 				key := prefix + strconv.Itoa(i%keysEach)
-				say("!", key)
-				exitOn(b.Increment(key, 1))
+				victim.Say("!", key)
+				victim.Must(b.Increment(key, 1))
 				if i%50 == 49 {
-					exitOn(b.FlushAll(ctx))
-					say("=", prefix)
+					victim.Must(b.FlushAll(ctx))
+					victim.Say("=", prefix)
 				}
 			}
 		})
@@ -210,7 +179,7 @@ func TestG8_KillNinePostgreSQLJournal(t *testing.T) { killNine(t, true, true) }
 // killNine kills a process that counts, again and again, and compares what is stored with what it was promised.
 func killNine(t *testing.T, server, journal bool) {
 	ctx := context.Background()
-	v := victim{Table: fmt.Sprintf("kill_%016x", rand.Uint64())}
+	v := life{Table: fmt.Sprintf("kill_%016x", rand.Uint64())}
 	if server {
 		pool, err := pgxpool.New(ctx, postgresURL)
 		require.NoError(t, err)
@@ -253,20 +222,11 @@ func killNine(t *testing.T, server, journal bool) {
 }
 
 // until runs the victim until it was promised as much as that, and then kills it; with 0, until it ends.
-func (v victim) until(t *testing.T, promises int, tried, promised map[string]int64) {
-	spec, err := json.Marshal(v)
-	require.NoError(t, err)
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), killMe+"="+string(spec))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	lines := bufio.NewScanner(out)
-	for seen := 0; lines.Scan(); {
-		what, key := lines.Text()[:1], lines.Text()[1:]
-		switch what {
+func (v life) until(t *testing.T, promises int, tried, promised map[string]int64) {
+	child := victim.Start(t, v)
+	seen := 0
+	for line := range child.Lines() {
+		switch what, key := line[:1], line[1:]; what {
 		case "!":
 			tried[key]++
 		case "+":
@@ -281,13 +241,8 @@ func (v victim) until(t *testing.T, promises int, tried, promised map[string]int
 			seen += 50
 		}
 		if promises > 0 && seen >= promises {
-			_ = cmd.Process.Signal(syscall.SIGKILL)
-			promises = 0
+			child.Kill()
 		}
 	}
-	_, _ = io.Copy(io.Discard, out)
-	err = cmd.Wait()
-	if v.Finish {
-		require.NoError(t, err)
-	}
+	child.Wait()
 }

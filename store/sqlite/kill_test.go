@@ -1,34 +1,29 @@
 package sqlite
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock/actors/stat"
+	"github.com/penstock-go/penstock/internal/victim"
 )
 
-// killMe is the environment variable that makes this test's binary the process that is killed: it holds the file's path and
-// the number of the round.
-const killMe = "PENSTOCK_SQLITE_KILL"
+// life is what a victim is told: the file, and the number of its round.
+type life struct {
+	Path  string
+	Round int
+}
 
 func TestMain(m *testing.M) {
-	if spec := os.Getenv(killMe); spec != "" {
-		work(spec)
-		return
-	}
+	victim.Main(work)
 	os.Exit(m.Run())
 }
 
@@ -46,42 +41,32 @@ func seeded(id string) stat.Flush[string] {
 
 // work flushes as fast as it can, from several places, for ever. It says "?id" before it flushes and
 // "+id" when the flush after it was stored too: so a kill always finds some that are stored and not acknowledged.
-func work(spec string) {
-	path, round, _ := strings.Cut(spec, "|")
-	db, err := Open(path)
-	exitOn(err)
+func work(l life) error {
+	db, err := Open(l.Path)
+	if err != nil {
+		return err
+	}
 	sink, err := New(context.Background(), db, views)
-	exitOn(err)
-	var mu sync.Mutex
-	say := func(what string) {
-		mu.Lock()
-		defer mu.Unlock()
-		_, err := fmt.Println(what)
-		exitOn(err)
+	if err != nil {
+		return err
 	}
 	var wg sync.WaitGroup
 	for caller := range 4 {
 		wg.Go(func() {
 			before := ""
 			for i := 0; ; i++ {
-				f := seeded(fmt.Sprint(round, "/", caller, "/", i))
-				say("?" + f.ID)
-				exitOn(sink.Flush(context.Background(), f))
+				f := seeded(fmt.Sprint(l.Round, "/", caller, "/", i))
+				victim.Say("?", f.ID)
+				victim.Must(sink.Flush(context.Background(), f))
 				if before != "" {
-					say("+" + before)
+					victim.Say("+", before)
 				}
 				before = f.ID
 			}
 		})
 	}
 	wg.Wait()
-}
-
-func exitOn(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(3)
-	}
+	return nil
 }
 
 // TestG8_KillNine kills a process at random moments of its flushing. All that it was told was stored is, and what was in flight
@@ -127,37 +112,24 @@ func TestG8_KillNine(t *testing.T) {
 	t.Logf("%d rounds: %d flushes were acknowledged; of %d in flight %d were stored", rounds, acknowledged, inFlight, stored)
 }
 
-// killOne runs a child and kills it after a random number of acknowledgements. What it had said by then counts, however late
-// it is read.
+// killOne runs a child and kills it after a random number of acknowledgements.
 func killOne(t *testing.T, path string, round int) (asked, done map[string]bool) {
-	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), killMe+"="+path+"|"+fmt.Sprint(round))
-	child.Stderr = os.Stderr
-	out, err := child.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, child.Start())
+	child := victim.Start(t, life{path, round})
 	asked, done = make(map[string]bool), make(map[string]bool)
-	lines := bufio.NewReader(out)
-	last, killed := 1+rand.IntN(200), false
-	for {
-		text, err := lines.ReadString('\n')
-		if err != nil {
-			require.ErrorIs(t, err, io.EOF)
-			require.True(t, killed, "the child ended by itself")
-			break // a line that was cut off was not said
-		}
-		switch id := strings.TrimSpace(text[1:]); text[0] {
+	last := 1 + rand.IntN(200)
+	for line := range child.Lines() {
+		switch id := line[1:]; line[0] {
 		case '?':
 			asked[id] = true
 		case '+':
 			done[id] = true
 		}
-		if len(done) == last && !killed {
-			killed = true
-			require.NoError(t, child.Process.Signal(syscall.SIGKILL))
+		if len(done) == last {
+			child.Kill()
 		}
 	}
-	_ = child.Wait()
+	require.True(t, child.Killed(), "the child ended by itself")
+	child.Wait()
 	return asked, done
 }
 

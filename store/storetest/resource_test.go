@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/actors/batch"
+	"github.com/penstock-go/penstock/internal/roomtest"
 	"github.com/penstock-go/penstock/store"
 	"github.com/penstock-go/penstock/store/storetest"
 )
@@ -191,28 +192,6 @@ func TestBrokenResourcesFail(t *testing.T) {
 		"heedless", "throws", "makes up", "guesses", "refuses late", "raises the dead", "no versions", "inserts over", "all or none", "stops", "loses",
 		"forgets notes", "old version",
 	} {
-		assert.True(t, failsResource(t, openTable(bug)), "a resource that has the bug %q passed", bug)
+		assert.True(t, roomtest.Fails(t, storetest.ResourceCases(), openTable(bug)), "a resource that has the bug %q passed", bug)
 	}
-}
-
-// failsResource reports whether a resource fails the suite.
-func failsResource(t *testing.T, open func(testing.TB) storetest.ResourceBackend) bool {
-	for _, run := range storetest.ResourceCases() {
-		silent := &silentTB{TB: t}
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			defer func() {
-				if reason := recover(); reason != nil {
-					silent.failed = true
-				}
-			}()
-			run(silent, open)
-		}()
-		<-done
-		if silent.failed {
-			return true
-		}
-	}
-	return false
 }

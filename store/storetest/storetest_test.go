@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/penstock-go/penstock/actors/stat"
+	"github.com/penstock-go/penstock/internal/roomtest"
 	"github.com/penstock-go/penstock/store"
 	"github.com/penstock-go/penstock/store/storetest"
 )
@@ -165,45 +166,6 @@ func TestBrokenOnesFail(t *testing.T) {
 		"any ID", "certain too early", "deaf", "no IDs", "no lock", "forgets nothing", "forgets all", "halves", "IDs first", "bounded", "cuts", "unsure", "trims",
 		"C strings", "writes", "wraps", "floats", "sums only", "loses", "says not stored",
 	} {
-		assert.True(t, fails(t, open(bug)), "a sink that has the bug %q passed", bug)
+		assert.True(t, roomtest.Fails(t, storetest.Cases(), open(bug)), "a sink that has the bug %q passed", bug)
 	}
 }
-
-// fails reports whether a sink fails the suite.
-func fails(t *testing.T, open func(testing.TB, store.Merge) storetest.Backend) bool {
-	for _, run := range storetest.Cases() {
-		silent := &silentTB{TB: t}
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			defer func() {
-				if reason := recover(); reason != nil {
-					silent.failed = true
-				}
-			}()
-			run(silent, open)
-		}()
-		<-done
-		if silent.failed {
-			return true
-		}
-	}
-	return false
-}
-
-// silentTB keeps a failure to itself.
-type silentTB struct {
-	testing.TB
-	failed bool
-}
-
-func (s *silentTB) Helper()               {}
-func (s *silentTB) Logf(string, ...any)   {}
-func (s *silentTB) Log(...any)            {}
-func (s *silentTB) Fail()                 { s.failed = true }
-func (s *silentTB) Failed() bool          { return s.failed }
-func (s *silentTB) FailNow()              { s.failed = true; runtime.Goexit() }
-func (s *silentTB) Errorf(string, ...any) { s.failed = true }
-func (s *silentTB) Error(...any)          { s.failed = true }
-func (s *silentTB) Fatalf(string, ...any) { s.FailNow() }
-func (s *silentTB) Fatal(...any)          { s.FailNow() }

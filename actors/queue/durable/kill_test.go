@@ -1,87 +1,71 @@
 package durable
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/internal/roomtest"
+	"github.com/penstock-go/penstock/internal/victim"
 )
 
-// killMe is the environment variable that makes this test's binary the process that is killed: it holds the queue's path
-// and the number of the round.
-const killMe = "PENSTOCK_DURABLE_KILL"
+// life is what a victim is told: the queue's file, and the number of its round.
+type life struct {
+	Path  string
+	Round int
+}
 
 func TestMain(m *testing.M) {
-	if spec := os.Getenv(killMe); spec != "" {
-		work(spec)
-		return
-	}
+	victim.Main(work)
 	os.Exit(m.Run())
 }
 
 // work puts items in, takes them and acknowledges them, as fast as it can, for ever. It says what it was promised, after
 // that: "+item" was put in, "-item" was acknowledged. "!item" says that it is about to acknowledge: after that the item may
 // be gone.
-func work(spec string) {
-	path, round, _ := strings.Cut(spec, "|")
+func work(l life) error {
 	sys, err := penstock.New()
-	exitOn(err)
-	q, err := Add(sys, "test", Config[string]{Path: path, MaxSize: maxCount, MaxTries: maxCount})
-	exitOn(err)
-	var mu sync.Mutex
-	say := func(what, item string) {
-		mu.Lock()
-		defer mu.Unlock()
-		_, err := fmt.Fprintf(os.Stdout, "%s%s\n", what, item)
-		exitOn(err)
+	if err != nil {
+		return err
 	}
-	say("ready", "")
+	q, err := Add(sys, "test", Config[string]{Path: l.Path, MaxSize: maxCount, MaxTries: maxCount})
+	if err != nil {
+		return err
+	}
+	victim.Say("ready", "")
 	ctx := context.Background()
 	var wg sync.WaitGroup
 	for caller := range 8 {
 		wg.Go(func() {
 			for i := 0; ; i++ {
-				item := fmt.Sprint(round, "/", caller, "/", i)
-				exitOn(q.Enqueue(ctx, item))
-				say("+", item)
+				item := fmt.Sprint(l.Round, "/", caller, "/", i)
+				victim.Must(q.Enqueue(ctx, item))
+				victim.Say("+", item)
 			}
 		})
 		wg.Go(func() {
 			for {
 				list, err := q.Dequeue(ctx, 1+caller)
-				exitOn(err)
+				victim.Must(err)
 				for _, d := range list {
-					say("!", d.Value)
+					victim.Say("!", d.Value)
 				}
-				exitOn(q.Ack(ctx, receipts(list)...))
+				victim.Must(q.Ack(ctx, receipts(list)...))
 				for _, d := range list {
-					say("-", d.Value)
+					victim.Say("-", d.Value)
 				}
 			}
 		})
 	}
 	wg.Wait()
-}
-
-func exitOn(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(3)
-	}
+	return nil
 }
 
 // TestQ15_KillNine kills a process at random moments of its work with a queue: nothing that was acknowledged as put in is
@@ -117,31 +101,24 @@ func TestQ15_KillNine(t *testing.T) {
 	t.Logf("%d rounds: %d items were put in, %d of them acknowledged", rounds, len(putIn), len(done))
 }
 
-// killOne runs a child and kills it after a random number of lines. What it had said by then counts, however late it is read.
+// killOne runs a child and kills it after a random number of lines.
 func killOne(t *testing.T, path string, round int, line func(string)) {
-	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), killMe+"="+path+"|"+strconv.Itoa(round))
-	child.Stderr = os.Stderr
-	out, err := child.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, child.Start())
-	lines := bufio.NewReader(out)
+	child := victim.Start(t, life{path, round})
 	last := rand.IntN(3000) // the first ones while it starts, the others in the middle of its work
-	for n := 0; ; n++ {
-		if n == last {
-			require.NoError(t, child.Process.Signal(syscall.SIGKILL))
-		}
-		text, err := lines.ReadString('\n')
-		if err != nil {
-			require.ErrorIs(t, err, io.EOF)
-			require.GreaterOrEqual(t, n, last, "the child ended by itself")
-			break // a line that was cut off was not said
-		}
-		if text = strings.TrimSpace(text); text != "ready" {
+	n := 0
+	if n == last {
+		child.Kill()
+	}
+	for text := range child.Lines() {
+		if text != "ready" {
 			line(text)
 		}
+		if n++; n == last {
+			child.Kill()
+		}
 	}
-	_ = child.Wait()
+	require.True(t, child.Killed(), "the child ended by itself")
+	child.Wait()
 }
 
 // itemsLeft opens the queue as the next process would, and looks at what it has.

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"iter"
 	"os"
-	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/penstock-go/penstock/actors/queue"
 	"github.com/penstock-go/penstock/actors/queue/queuetest"
+	"github.com/penstock-go/penstock/internal/roomtest"
 	"github.com/penstock-go/penstock/limit"
 )
 
@@ -250,48 +250,9 @@ func TestQ17_BrokenOnesFail(t *testing.T) {
 		"does not keep to what it says": func() queue.Behavior[int] { return new(lastFirst) },
 	}
 	for name, make := range broken {
-		assert.True(t, fails(t, queuetest.Config{
+		assert.True(t, roomtest.Fails(t, queuetest.Cases(), queuetest.Config{
 			New:  func(testing.TB) queue.Behavior[int] { return make() },
 			Next: func(waiting []*queue.Item[int]) *queue.Item[int] { return waiting[0] },
 		}), "%s, and passed", name)
 	}
 }
-
-// fails reports whether a Behavior fails the suite.
-func fails(t *testing.T, cfg queuetest.Config) bool {
-	for _, run := range queuetest.Cases() {
-		silent := &silentTB{TB: t}
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			defer func() {
-				if reason := recover(); reason != nil {
-					silent.failed = true
-				}
-			}()
-			run(silent, cfg)
-		}()
-		<-done
-		if silent.failed {
-			return true
-		}
-	}
-	return false
-}
-
-// silentTB keeps a failure to itself.
-type silentTB struct {
-	testing.TB
-	failed bool
-}
-
-func (s *silentTB) Helper()               {}
-func (s *silentTB) Logf(string, ...any)   {}
-func (s *silentTB) Log(...any)            {}
-func (s *silentTB) Fail()                 { s.failed = true }
-func (s *silentTB) Failed() bool          { return s.failed }
-func (s *silentTB) FailNow()              { s.failed = true; runtime.Goexit() }
-func (s *silentTB) Errorf(string, ...any) { s.failed = true }
-func (s *silentTB) Error(...any)          { s.failed = true }
-func (s *silentTB) Fatalf(string, ...any) { s.FailNow() }
-func (s *silentTB) Fatal(...any)          { s.FailNow() }
