@@ -34,7 +34,6 @@ func (p *Processor[K, R]) Subscribe(buffer int) *supervisor.Subscription[Report[
 // and the outcome: keys are never told.
 type metrics[K comparable] struct {
 	feed         supervisor.Feed[Report[K]]
-	epoch        time.Time
 	loads, saves metric.Float64Histogram
 	totals       metric.Float64Histogram
 	sizes        metric.Int64Histogram
@@ -49,7 +48,6 @@ func newMetrics[K comparable, R any](sys *penstock.System, p *Processor[K, R]) (
 			attribute.String("penstock.system", sys.Name()), attribute.String("penstock.batch", p.name))...))
 	}
 	m := &metrics[K]{
-		epoch:  p.clock.At(0),
 		ok:     []metric.RecordOption{with(attribute.String("penstock.outcome", "saved"))},
 		failed: []metric.RecordOption{with(attribute.String("penstock.outcome", "failed"))},
 	}
@@ -88,34 +86,21 @@ func (m *metrics[K]) close() {
 	m.feed.Close()
 }
 
-// finished reports a batch. It is described by its times alone, for its callers may be gone.
-func (m *metrics[K]) finished(key K, b description, operations int, now time.Duration, err error) {
-	began, conflicts, loadTook, saveTook := b.describe()
+// finished reports a batch.
+func (m *metrics[K]) finished(r Report[K]) {
 	ctx, with := context.Background(), m.ok
-	if err != nil {
+	if r.Err != nil {
 		with = m.failed
 	}
-	total := now - began
-	if loadTook > 0 {
-		m.loads.Record(ctx, loadTook.Seconds(), with...)
+	if r.Load > 0 {
+		m.loads.Record(ctx, r.Load.Seconds(), with...)
 	}
-	m.saves.Record(ctx, saveTook.Seconds(), with...)
-	m.totals.Record(ctx, total.Seconds(), with...)
-	m.sizes.Record(ctx, int64(operations), with...)
+	m.saves.Record(ctx, r.Save.Seconds(), with...)
+	m.totals.Record(ctx, r.Total.Seconds(), with...)
+	m.sizes.Record(ctx, int64(r.Operations), with...)
 	if m.feed.Wanted() {
-		m.feed.Publish(Report[K]{
-			Key: key, Start: m.epoch.Add(began), Operations: operations, Conflicts: conflicts,
-			Load: loadTook, Save: saveTook, Total: total, Err: err,
-		})
+		m.feed.Publish(r)
 	}
-}
-
-type description interface {
-	describe() (began time.Duration, conflicts int, loadTook, saveTook time.Duration)
-}
-
-func (b *run[R]) describe() (began time.Duration, conflicts int, loadTook, saveTook time.Duration) {
-	return b.began, b.tries, b.loadTook, b.saveTook
 }
 
 // Info is what a processor can tell about itself.

@@ -130,7 +130,7 @@ func (w *world) look() {
 				w.ensure(o.leave(w.state.stuck), "%d is answered", o.n)
 			}
 		}
-		w.state.waiting, w.state.spare, w.state.gone = nil, nil, 0
+		w.state.clear()
 		w.line, w.batch, w.joined = nil, nil, false
 	}
 }
@@ -308,7 +308,9 @@ func (w *world) free() {
 	s := &w.state
 	w.shard, w.wake = "", forever
 	s.stuck = nil
-	s.end(s.batch)
+	ops := s.batch.ops
+	s.end()
+	s.reuse(ops)
 	if len(s.waiting) > s.gone {
 		w.look()
 	}

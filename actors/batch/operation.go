@@ -16,7 +16,7 @@ type operation[R any] struct {
 	fate  atomic.Int32
 	err   error      // its own, of the last time it ran; its batch's goroutine has it
 	left  bool       // it was answered although it may be running
-	lined bool       // it is in line and not known to be cancelled; its key's mutex guards it
+	line  uint64     // that it waits in, if its key's is the same, and is not known to have left; its key's mutex guards it
 	reply chan error // the batch's, or its own; room for one
 }
 
@@ -27,6 +27,9 @@ const (
 	answered               // its caller has, or is about to have, its answer
 	cancelled              // its caller is gone
 )
+
+// nowhere is the number of no line.
+const nowhere = ^uint64(0)
 
 var errGoexit = errors.New("batch: the function called runtime.Goexit")
 
@@ -66,13 +69,17 @@ func (o *operation[R]) start(again bool) bool {
 func (o *operation[R]) again() bool {
 	o.err = nil
 	o.fate.CompareAndSwap(ran, waits)
-	o.lined = o.fate.Load() == waits
-	return o.lined
+	return o.fate.Load() == waits
+}
+
+// claim reports whether it is the caller of claim who tells the operation's caller; there may be none any more.
+func (o *operation[R]) claim() bool {
+	return o.fate.CompareAndSwap(ran, answered) || o.fate.CompareAndSwap(waits, answered)
 }
 
 // answer tells the caller, unless there is none any more: the operation's own error if it has one, else the batch's.
 func (o *operation[R]) answer(err error) bool {
-	if !o.fate.CompareAndSwap(ran, answered) && !o.fate.CompareAndSwap(waits, answered) {
+	if !o.claim() {
 		return false
 	}
 	if o.err != nil {
@@ -84,7 +91,7 @@ func (o *operation[R]) answer(err error) bool {
 
 // leave tells the caller although the operation may be running.
 func (o *operation[R]) leave(err error) bool {
-	if !o.fate.CompareAndSwap(ran, answered) && !o.fate.CompareAndSwap(waits, answered) {
+	if !o.claim() {
 		return false
 	}
 	o.left = true

@@ -11,11 +11,10 @@ import (
 func (p *Processor[K, R]) loaded(s stop[K, R], took time.Duration, value R) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := s.run
-	if s.state.stuck != nil {
-		s.free(b)
+	if s.returned() {
 		return
 	}
+	b := s.run
 	b.loadTook += took
 	s.state.value, s.state.has, s.state.until = value, true, forever
 	b.phase = collecting
@@ -33,11 +32,10 @@ func (p *Processor[K, R]) loaded(s stop[K, R], took time.Duration, value R) {
 func (p *Processor[K, R]) loadFailed(s stop[K, R], took time.Duration, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := s.run
-	if s.state.stuck != nil {
-		s.free(b)
+	if s.returned() {
 		return
 	}
+	b := s.run
 	b.loadTook += took
 	if b.tries == 0 { // who waits has joined it
 		s.state.take(b)
@@ -49,12 +47,10 @@ func (p *Processor[K, R]) loadFailed(s stop[K, R], took time.Duration, err error
 // toBeSaved ends a batch that is not to be saved, because an operation has aborted it or none has run. What has not had its
 // turn is put back.
 func (p *Processor[K, R]) toBeSaved(s stop[K, R]) bool {
-	b := s.run
-	if s.state.stuck != nil {
-		s.state.drop()
-		s.free(b)
+	if s.returned() {
 		return false
 	}
+	b := s.run
 	s.state.putBack(b, p.clock.Elapsed())
 	switch {
 	case b.aborted != nil:
@@ -62,7 +58,8 @@ func (p *Processor[K, R]) toBeSaved(s stop[K, R]) bool {
 		p.finish(s, b.aborted)
 		return false
 	case b.ran == 0: // all were cancelled
-		s.free(b)
+		s.free()
+		s.state.reuse(b.ops)
 		return false
 	}
 	b.phase = saving
@@ -73,12 +70,10 @@ func (p *Processor[K, R]) toBeSaved(s stop[K, R]) bool {
 func (p *Processor[K, R]) saved(s stop[K, R], took time.Duration, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	b := s.run
-	if s.state.stuck != nil {
-		s.state.drop()
-		s.free(b)
+	if s.returned() {
 		return
 	}
+	b := s.run
 	b.saveTook += took
 	now := p.clock.Elapsed()
 	switch {
@@ -102,44 +97,60 @@ func (p *Processor[K, R]) saved(s stop[K, R], took time.Duration, err error) {
 	p.finish(s, err)
 }
 
-// finish answers the callers of a batch, and makes its key free. The resource's mutex is held.
+// returned reports whether the function that a batch was given up for has returned: now its key is free.
+func (s stop[K, R]) returned() bool {
+	if s.state.stuck == nil {
+		return false
+	}
+	s.state.drop()
+	s.free()
+	return true
+}
+
+// finish makes a key free, and answers the callers of its batch. The resource's mutex is held, but not while they are answered:
+// thousands may be, and many of them come again at once.
 func (p *Processor[K, R]) finish(s stop[K, R], err error) {
+	b := s.run
+	ops := b.ops
+	b.ops = nil
+	s.free()
+	s.mu.Unlock()
 	n := 0
-	for _, o := range s.run.ops {
+	for _, o := range ops {
 		if o.answer(err) {
 			n++
 		}
 	}
-	p.done(n)
-	p.metrics.finished(s.entry.Key(), s.run, n, p.clock.Elapsed(), err)
-	s.free(s.run)
+	p.metrics.finished(p.report(s.resource, b, n, err))
+	p.done(n) // who closes has waited for the report too
+	s.mu.Lock()
+	s.state.reuse(ops)
+}
+
+// report describes a batch that has ended.
+func (p *Processor[K, R]) report(r *resource[K, R], b *run[R], operations int, err error) Report[K] {
+	return Report[K]{
+		Key: r.entry.Key(), Start: p.clock.At(b.began), Operations: operations, Conflicts: b.tries,
+		Load: b.loadTook, Save: b.saveTook, Total: p.clock.Elapsed() - b.began, Err: err,
+	}
 }
 
 // giveUp answers everybody at a key whose batch is stuck. The resource's mutex is held.
 func (p *Processor[K, R]) giveUp(r *resource[K, R]) {
 	b := r.state.batch
-	now := p.clock.Elapsed()
-	stuck := &StuckError{What: phases[b.phase], After: now - b.began}
+	stuck := &StuckError{What: phases[b.phase], After: p.clock.Elapsed() - b.began}
 	r.state.stuck = stuck
 	p.logger.Error("a batch is stuck", "id", r.entry.Key(), "in", stuck.What, "after", stuck.After)
 	err := fmt.Errorf("batch processor %q: key %v: %w", p.name, r.entry.Key(), stuck)
 	n := p.abandon(r, err)
-	p.metrics.finished(r.entry.Key(), b, n, now, err)
+	p.metrics.finished(p.report(r, b, n, err))
 }
 
 // abandon answers everybody at a key. What is under way goes on, and is of no interest any more. The resource's mutex is held.
 func (p *Processor[K, R]) abandon(r *resource[K, R], err error) (n int) {
-	s := &r.state
-	lists := [][]*operation[R]{s.waiting}
-	s.waiting, s.spare, s.gone = nil, nil, 0
-	if s.batch != nil {
-		lists = append(lists, s.batch.ops)
-	}
-	for _, list := range lists {
-		for _, o := range list {
-			if o.leave(err) {
-				n++
-			}
+	for _, o := range r.state.clear() {
+		if o.leave(err) {
+			n++
 		}
 	}
 	p.done(n)

@@ -67,7 +67,7 @@ func NewProcessor[K comparable, R any](sys *penstock.System, name string, cfg Co
 		drained: make(chan struct{}),
 	}
 	p.life, p.end = context.WithCancel(context.Background())
-	p.spare.New = func() any { return &operation[R]{reply: make(chan error, 1)} }
+	p.spare.New = func() any { return &operation[R]{line: nowhere, reply: make(chan error, 1)} }
 	p.agenda.open(p.clock, max(cfg.MinDuration, cfg.Backoff)) // what is due later goes round in the wheel
 	p.openLanes()
 	var err error
@@ -181,7 +181,7 @@ func (p *Processor[K, R]) await(ctx context.Context, key K, o *operation[R]) err
 
 // putAway keeps an operation that nobody else has for the next caller.
 func (p *Processor[K, R]) putAway(o *operation[R]) {
-	o.plain, o.fn, o.err, o.lined = nil, nil, nil, false
+	o.plain, o.fn, o.err, o.line = nil, nil, nil, nowhere
 	o.fate.Store(waits)
 	p.spare.Put(o)
 }

@@ -65,7 +65,6 @@ func (r *resource[K, R]) join(o *operation[R]) (joined bool, err error) {
 	if at := r.operating.Load(); at != 0 && at == goroutine() {
 		return false, fmt.Errorf("batch processor %q: %w: %v", p.name, ErrRecursive, r.entry.Key())
 	}
-	now := p.clock.Elapsed()
 	r.mu.Lock()
 	s := &r.state
 	switch {
@@ -90,7 +89,7 @@ func (r *resource[K, R]) join(o *operation[R]) (joined bool, err error) {
 		p.done(1)
 		return false, fmt.Errorf("batch processor %q: %w", p.name, penstock.ErrClosed)
 	}
-	look := s.add(o, now, &p.rules)
+	look := s.add(o, p.clock.Elapsed(), &p.rules)
 	r.mu.Unlock()
 	if look {
 		r.wake()
@@ -106,11 +105,11 @@ func (r *resource[K, R]) leave(o *operation[R]) {
 	r.processor.done(1)
 }
 
-// free ends the key's batch, and has what follows done.
-func (r *resource[K, R]) free(b *run[R]) {
+// free ends the key's batch, and has what follows done. The mutex is held, but for a moment.
+func (r *resource[K, R]) free() {
 	s := &r.state
 	s.stuck = nil
-	s.end(b)
+	s.end()
 	more := len(s.waiting) > s.gone
 	r.processor.agenda.at(r, forever)
 	r.mu.Unlock()

@@ -8,6 +8,7 @@ import "time"
 // run and saved. What it needs is loaded as soon as the key is free and somebody waits.
 type state[R any] struct {
 	waiting []*operation[R] // in the order of their coming
+	line    uint64          // the number of the line they wait in: each batch takes a whole line
 	gone    int             // how many of them were cancelled
 	since   time.Duration   // when the first of them came
 	batch   *run[R]         // that is being worked at, is in line for a shard, or waits to be tried again; nil: the key is free
@@ -31,7 +32,6 @@ type run[R any] struct {
 	deadline time.Duration
 	again    time.Duration // when it is tried again after a conflict
 	tries    int           // conflicts it has had
-	fresh    bool          // value was loaded for this batch
 	loadTook time.Duration
 	saveTook time.Duration
 	aborted  *AbortError
@@ -106,7 +106,7 @@ func (s *state[R]) next(now time.Duration, r *rules, hurry bool) (do todo, again
 	}
 	s.batch = b
 	if !s.has && r.load {
-		b.phase, b.fresh = queuedLoad, true
+		b.phase = queuedLoad
 		return load, b.deadline + r.grace
 	}
 	b.phase = collecting
@@ -123,7 +123,7 @@ func (s *state[R]) fill(b *run[R], r *rules) {
 	s.take(b)
 	if r.operations > 0 && len(b.ops) > r.operations {
 		for _, o := range b.ops[r.operations:] {
-			o.lined = true
+			o.line = s.line
 		}
 		s.waiting = append(s.waiting, b.ops[r.operations:]...)
 		clear(b.ops[r.operations:])
@@ -137,9 +137,7 @@ func (s *state[R]) take(b *run[R]) {
 	s.sweep()
 	b.ops = s.waiting
 	s.waiting, s.spare = s.spare, nil
-	for _, o := range b.ops {
-		o.lined = false
-	}
+	s.line++ // none of them is in line any more
 }
 
 // add puts an operation in line and reports whether the key's actor is to look: it is the first, or the last that may be.
@@ -148,16 +146,16 @@ func (s *state[R]) add(o *operation[R], now time.Duration, r *rules) (look bool)
 		s.since = now
 	}
 	s.waiting = append(s.waiting, o)
-	o.lined = true
+	o.line = s.line
 	return len(s.waiting) == 1 || r.operations > 0 && len(s.waiting)-s.gone == r.operations
 }
 
 // cancel notes that an operation was cancelled. It may be in a batch, or have been swept out, and then it is not counted.
 func (s *state[R]) cancel(o *operation[R]) {
-	if !o.lined {
+	if o.line != s.line {
 		return
 	}
-	o.lined = false
+	o.line = nowhere
 	if s.gone++; s.gone*2 > len(s.waiting) {
 		s.sweep()
 	}
@@ -170,7 +168,7 @@ func (s *state[R]) sweep() {
 	}
 	left := s.waiting[:0]
 	for _, o := range s.waiting {
-		if o.lined {
+		if o.line == s.line {
 			left = append(left, o)
 		}
 	}
@@ -191,6 +189,7 @@ func (s *state[R]) putBack(b *run[R], now time.Duration) {
 	line := make([]*operation[R], 0, len(rest)+len(s.waiting))
 	for _, o := range rest {
 		if o.again() {
+			o.line = s.line
 			line = append(line, o)
 		}
 	}
@@ -214,24 +213,39 @@ func (s *state[R]) drop() {
 	s.value, s.has, s.until = none, false, 0
 }
 
-// end makes the key free. The batch's slice is kept for those that come.
-func (s *state[R]) end(b *run[R]) {
+// end makes the key free.
+func (s *state[R]) end() {
 	s.batch = nil
 	if s.until == forever { // loaded for this batch, and it was not saved
 		s.drop()
 	}
-	clear(b.ops)
+}
+
+// reuse keeps the slice of a batch that has ended for those that come.
+func (s *state[R]) reuse(ops []*operation[R]) {
+	clear(ops)
 	switch {
-	case cap(b.ops) > maxSpare:
+	case cap(ops) > maxSpare:
 	case s.waiting == nil:
-		s.waiting = b.ops[:0]
+		s.waiting = ops[:0]
 	default:
-		s.spare = b.ops[:0]
+		s.spare = ops[:0]
 	}
 }
 
 // maxSpare bounds what an idle key keeps of a slice that was needed once.
 const maxSpare = 1024
+
+// clear takes everybody out: those that wait, and those of the batch, which goes on without them.
+func (s *state[R]) clear() []*operation[R] {
+	all := s.waiting
+	if s.batch != nil {
+		all = append(all, s.batch.ops...)
+	}
+	s.waiting, s.spare, s.gone = nil, nil, 0
+	s.line++
+	return all
+}
 
 // idle reports whether nobody needs the key: nothing is under way, nobody waits, and nothing that was loaded is of use.
 func (s *state[R]) idle(now time.Duration) bool {

@@ -19,6 +19,7 @@ type trip[K comparable, R any] struct {
 	boarded   bool
 	at        int     // whose operations are run
 	called    bool    // a user's Load or Save was called
+	single    [1]R    // of Load, whose trips have one stop
 	values    []R     // that were loaded
 	errs      []error // of each stop; nil if it has none of its own
 }
@@ -27,11 +28,7 @@ type trip[K comparable, R any] struct {
 func (t *trip[K, R]) reset(p *Processor[K, R], loads bool) {
 	clear(t.line)
 	clear(t.stops)
-	clear(t.values)
 	*t = trip[K, R]{processor: p, loads: loads, line: t.line[:0], stops: t.stops[:0]}
-	if cap(t.values) == 1 {
-		t.values = t.values[:0]
-	}
 }
 
 // stop is a batch, and the resource that it had when the trip began: by its end, the resource may have another batch.
@@ -62,12 +59,9 @@ func (t *trip[K, R]) board(to phase) {
 	t.boarded = true
 	for _, r := range t.line {
 		r.mu.Lock()
-		b := r.state.batch
-		if r.state.stuck != nil {
-			r.free(b)
-		} else {
-			b.phase = to
-			t.stops = append(t.stops, stop[K, R]{r, b})
+		if s := (stop[K, R]{r, r.state.batch}); !s.returned() {
+			s.run.phase = to
+			t.stops = append(t.stops, s)
 		}
 		r.mu.Unlock()
 	}
@@ -145,11 +139,11 @@ func (t *trip[K, R]) load() {
 	}
 }
 
-func (t *trip[K, R]) callLoad(ctx context.Context) error {
+func (t *trip[K, R]) callLoad(ctx context.Context) (err error) {
 	cfg := &t.processor.cfg
 	if cfg.LoadMany == nil {
-		value, err := cfg.Load(ctx, t.stops[0].entry.Key())
-		t.values = append(t.values[:0], value)
+		t.values = t.single[:]
+		t.values[0], err = cfg.Load(ctx, t.stops[0].entry.Key())
 		return err
 	}
 	t.values, t.errs = cfg.LoadMany(ctx, t.keys())
