@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/penstock-go/penstock"
@@ -17,7 +18,7 @@ import (
 
 // counter is where tellers hand in their transfers: a server on a loopback port of its own.
 type counter struct {
-	url  string
+	url  *url.URL
 	http *http.Server
 }
 
@@ -37,7 +38,7 @@ func openCounter(m bank.Mover) (*counter, error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /transfers", func(w http.ResponseWriter, r *http.Request) { take(m, w, r) })
-	c := &counter{url: "http://" + listener.Addr().String() + "/transfers", http: &http.Server{
+	c := &counter{url: &url.URL{Scheme: "http", Host: listener.Addr().String(), Path: "/transfers"}, http: &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 10 * time.Second,
 		ErrorLog:          log.New(io.Discard, "", 0), // what fails is told by the tellers

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -58,7 +60,7 @@ func TestComparisonFindsEveryKind(t *testing.T) {
 	b, err := bank.OpenSQLite(t.Context())
 	require.NoError(t, err)
 	defer func() { require.NoError(t, b.Close()) }()
-	c := newCrowd("", 7)
+	c := newCrowd(nil, 7)
 	each := bank.NewEach(b)
 	move := func(transfer bank.Transfer) {
 		_, err := each.Move(t.Context(), transfer)
@@ -97,15 +99,16 @@ func TestComparisonFindsEveryKind(t *testing.T) {
 	assert.Equal(t, [3]int{2, 2, 1}, [3]int{row.Ledger.Missing, row.Ledger.MadeUp, row.Ledger.Altered})
 	assert.Len(t, row.Ledger.Example, shownTransfers)
 	said := strings.Join(row.broken(bank.Wallets, bank.Opening), "\n")
-	assert.Contains(t, said, "transfer 2 is in the database, and it was refused")
-	assert.Contains(t, said, "transfer 4 was answered, and is not in the database")
+	assert.Contains(t, said, fmt.Sprintf("transfer %d is in the database, and nobody sent it", drawn(2, 1).ID))
+	assert.Contains(t, said, fmt.Sprintf("transfer %d is %+v in the database, and", altered.ID, altered))
+	assert.Contains(t, said, fmt.Sprintf("transfer %d was answered, and is not in the database", drawn(31, 1).ID))
 	assert.Contains(t, said, "and 2 other wrong transfers")
 }
 
 // TestTellersDraw the same transfers each time, each its own, and all of them fit a server.
 func TestTellersDraw(t *testing.T) {
 	seen := make(map[int64]bool)
-	for _, one := range newCrowd("", 1).tellers {
+	for _, one := range newCrowd(nil, 1).tellers {
 		first, again := one.draw(), one.draw()
 		for range 500 {
 			transfer := first()
@@ -128,7 +131,7 @@ func TestCounterAnswers(t *testing.T) {
 	client := &http.Client{Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	ask := func(body string) (int, string) {
-		answer, err := client.Post(c.url, "application/json", strings.NewReader(body))
+		answer, err := client.Post(c.url.String(), "application/json", strings.NewReader(body))
 		require.NoError(t, err)
 		defer answer.Body.Close()
 		text, err := io.ReadAll(answer.Body)
@@ -153,8 +156,10 @@ func TestCounterAnswers(t *testing.T) {
 	}
 
 	crowd := newCrowd(c.url, 1)
+	l := crowd.line()
+	defer l.close()
 	for id, want := range map[int64]fate{1: moved, 2: refused, 3: failed} {
-		assert.Equal(t, want, crowd.send(client, bank.Transfer{ID: id, Payer: 1, Payee: 2, Amount: 3}))
+		assert.Equal(t, want, crowd.send(l, bank.Transfer{ID: id, Payer: 1, Payee: 2, Amount: 3}))
 	}
 	assert.Equal(t, 2, crowd.answers.quantiles().Count)
 	assert.ErrorContains(t, crowd.reason, "500 Internal Server Error: the disk is full")
@@ -164,14 +169,16 @@ func TestCounterAnswers(t *testing.T) {
 func TestTellersDoNotBelieve(t *testing.T) {
 	for body, says := range map[string]string{`{"left":-1}`: "let a payer have -1", "": "unexpected end", "hello": "invalid character"} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
-		became, err := post(server.Client(), server.URL, bank.Transfer{})
+		address, err := url.Parse(server.URL)
+		require.NoError(t, err)
+		l := line{url: address}
+		became, err := l.send(bank.Transfer{})
+		assert.Nil(t, l.conn, "a connection that is not understood is not used again")
 		server.Close()
 		assert.Equal(t, failed, became)
 		assert.ErrorContains(t, err, says)
 	}
-	c := newCrowd("http://127.0.0.1:1", 1)
-	client := &http.Client{Timeout: time.Minute}
-	defer client.CloseIdleConnections()
-	assert.Equal(t, failed, c.send(client, bank.Transfer{}))
+	c := newCrowd(&url.URL{Host: "127.0.0.1:1"}, 1)
+	assert.Equal(t, failed, c.send(c.line(), bank.Transfer{}))
 	assert.Error(t, c.reason)
 }

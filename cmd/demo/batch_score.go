@@ -126,19 +126,20 @@ type remembered struct {
 	fate fate
 }
 
-// sent is all that was sent, by numbers.
+// sent is all that was sent, by numbers: the tellers' first transfers, then their second ones.
 func (c *crowd) sent() func() (r remembered, open bool) {
-	var at, n int
-	var next func() bank.Transfer
+	draws := make([]func() bank.Transfer, len(c.tellers))
+	longest := 0
+	for i, t := range c.tellers {
+		draws[i], longest = t.draw(), max(longest, len(t.told))
+	}
+	at := 0
 	return func() (remembered, bool) {
-		for ; at < len(c.tellers); at, n, next = at+1, 0, nil {
-			t := c.tellers[at]
-			if next == nil {
-				next = t.draw()
-			}
-			if n < len(t.told) {
-				n++
-				return remembered{next(), t.told[n-1]}, true
+		for ; at < longest*len(c.tellers); at++ {
+			who, n := at%len(c.tellers), at/len(c.tellers)
+			if t := c.tellers[who]; n < len(t.told) {
+				at++
+				return remembered{draws[who](), t.told[n]}, true
 			}
 		}
 		return remembered{}, false

@@ -1,13 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -34,16 +30,15 @@ const (
 const (
 	// highestAmount is a tenth of what a wallet has at first, so that some become poor.
 	highestAmount = bank.Opening / 10
-	// tellerIDs is how many transfers a teller has numbers for.
-	tellerIDs = 1 << 32
 )
 
-// draw is the teller's transfers, one after the other and always the same.
+// draw is the teller's transfers, one after the other and always the same. Their numbers grow with the time, about: a database has
+// much less to write if what is new is at the end of its tables.
 func (t *teller) draw() func() bank.Transfer {
 	random := rand.New(rand.NewPCG(t.seed, uint64(t.number)))
-	id := int64(t.number) * tellerIDs
+	id := int64(t.number) + 1 - tellers
 	return func() bank.Transfer {
-		id++
+		id += tellers
 		payer := random.IntN(bank.Wallets)
 		payee := (payer + 1 + random.IntN(bank.Wallets-1)) % bank.Wallets
 		return bank.Transfer{ID: id, Payer: payer + 1, Payee: payee + 1, Amount: 1 + random.Int64N(highestAmount)}
@@ -52,7 +47,7 @@ func (t *teller) draw() func() bank.Transfer {
 
 // crowd is all tellers of a server.
 type crowd struct {
-	url     string
+	server  *url.URL
 	tellers []*teller
 	answers *waits
 	elapsed time.Duration // to the last answer
@@ -61,8 +56,8 @@ type crowd struct {
 	reason error // why the first that failed did
 }
 
-func newCrowd(url string, seed uint64) *crowd {
-	c := &crowd{url: url, answers: newWaits()}
+func newCrowd(server *url.URL, seed uint64) *crowd {
+	c := &crowd{server: server, answers: newWaits()}
 	for i := range tellers {
 		c.tellers = append(c.tellers, &teller{number: i, seed: seed})
 	}
@@ -73,16 +68,15 @@ func newCrowd(url string, seed uint64) *crowd {
 func (c *crowd) run(ctx context.Context, d time.Duration, watch func(context.Context)) {
 	running, stop := context.WithTimeout(ctx, d)
 	defer stop()
-	connections := &http.Transport{MaxIdleConnsPerHost: len(c.tellers)}
-	defer connections.CloseIdleConnections()
-	client := &http.Client{Transport: connections, Timeout: overtime}
 	start := time.Now()
 	var sending, watching sync.WaitGroup
 	watching.Go(func() { watch(running) })
 	for _, t := range c.tellers {
 		sending.Go(func() {
+			l := c.line()
+			defer l.close()
 			for next := t.draw(); running.Err() == nil; {
-				t.told = append(t.told, c.send(client, next()))
+				t.told = append(t.told, c.send(l, next()))
 			}
 		})
 	}
@@ -92,10 +86,12 @@ func (c *crowd) run(ctx context.Context, d time.Duration, watch func(context.Con
 	watching.Wait()
 }
 
+func (c *crowd) line() *line { return &line{url: c.server} }
+
 // send sends a transfer and says what became of it.
-func (c *crowd) send(client *http.Client, t bank.Transfer) fate {
+func (c *crowd) send(l *line, t bank.Transfer) fate {
 	start := time.Now()
-	became, err := post(client, c.url, t)
+	became, err := l.send(t)
 	if err != nil {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -106,33 +102,4 @@ func (c *crowd) send(client *http.Client, t bank.Transfer) fate {
 	}
 	c.answers.add(time.Since(start))
 	return became
-}
-
-func post(client *http.Client, url string, t bank.Transfer) (fate, error) {
-	text, err := json.Marshal(t)
-	if err != nil {
-		return failed, err
-	}
-	answer, err := client.Post(url, "application/json", bytes.NewReader(text))
-	if err != nil {
-		return failed, err
-	}
-	body, err := io.ReadAll(io.LimitReader(answer.Body, 4<<10)) // read to its end, a connection is used again
-	_ = answer.Body.Close()
-	switch {
-	case err != nil:
-		return failed, err
-	case answer.StatusCode == http.StatusConflict:
-		return refused, nil
-	case answer.StatusCode != http.StatusOK:
-		return failed, fmt.Errorf("the server answered %s: %.200s", answer.Status, bytes.TrimSpace(body))
-	}
-	var r receipt
-	if err := json.Unmarshal(body, &r); err != nil {
-		return failed, err
-	}
-	if r.Left < 0 {
-		return failed, fmt.Errorf("the server let a payer have %d", r.Left)
-	}
-	return moved, nil
 }

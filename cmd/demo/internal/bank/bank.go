@@ -72,7 +72,7 @@ func OpenPostgres(ctx context.Context, url string) (*Bank, error) {
 // open makes the tables, fills the wallets, and prepares the statements.
 func (b *Bank) open(ctx context.Context) (*Bank, error) {
 	err := b.within(ctx, func(tx *sql.Tx) error {
-		for _, statement := range schema {
+		for _, statement := range b.dialect.schema() {
 			if _, err := tx.ExecContext(ctx, statement); err != nil {
 				return err
 			}

@@ -2,6 +2,7 @@ package bank
 
 // dialect is what the two databases say differently.
 type dialect struct {
+	id    string // the type of a primary key of 64 bits; SQLite's has no index beside its table
 	lock  string // ends a SELECT whose rows are to be changed
 	moved string // a JSON text $1 of transfers, [[id, payer, payee, amount], …], as rows
 	held  string // a JSON text $1 of balances, [[id, balance], …], as rows
@@ -9,23 +10,27 @@ type dialect struct {
 
 var (
 	inSQLite = dialect{
+		id:    "INTEGER",
 		moved: "SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each($1)",
 		held:  "SELECT value->>0 AS id, value->>1 AS balance FROM json_each($1)",
 	}
 	inPostgres = dialect{
+		id:    "BIGINT",
 		lock:  "FOR UPDATE",
 		moved: "SELECT (v->>0)::bigint, (v->>1)::bigint, (v->>2)::bigint, (v->>3)::bigint FROM jsonb_array_elements($1::jsonb) AS v",
 		held:  "SELECT (v->>0)::bigint AS id, (v->>1)::bigint AS balance FROM jsonb_array_elements($1::jsonb) AS v",
 	}
 )
 
-// schema are the tables. The version of the book of all wallets is what keeps two processes that have read it from overwriting
+// schema makes the tables. The version of the book of all wallets is what keeps two processes that have read it from overwriting
 // one another.
-var schema = []string{
-	"CREATE TABLE wallets (id BIGINT PRIMARY KEY, balance BIGINT NOT NULL CHECK (balance >= 0))",
-	"CREATE TABLE transfers (id BIGINT PRIMARY KEY, payer BIGINT NOT NULL, payee BIGINT NOT NULL, amount BIGINT NOT NULL)",
-	"CREATE TABLE books (name TEXT PRIMARY KEY, version BIGINT NOT NULL)",
-	"INSERT INTO books (name, version) VALUES ('" + bookName + "', 1)",
+func (d dialect) schema() []string {
+	return []string{
+		"CREATE TABLE wallets (id " + d.id + " PRIMARY KEY, balance BIGINT NOT NULL CHECK (balance >= 0))",
+		"CREATE TABLE transfers (id " + d.id + " PRIMARY KEY, payer BIGINT NOT NULL, payee BIGINT NOT NULL, amount BIGINT NOT NULL)",
+		"CREATE TABLE books (name TEXT PRIMARY KEY, version BIGINT NOT NULL)",
+		"INSERT INTO books (name, version) VALUES ('" + bookName + "', 1)",
+	}
 }
 
 // bookName is the book of all wallets.
