@@ -16,20 +16,20 @@ type Buffer[K comparable] struct{ ledger *ledger[K, K, sum] }
 func NewBuffer[K comparable](sys *penstock.System, name string, cfg Config[K]) (*Buffer[K], error) {
 	l, err := newLedger(sys, name, form[K, K, sum]{
 		kind: KindSum,
-		take: func(s *sum, key K, last bool, into []Delta[K]) ([]Delta[K], bool) {
-			n, exact := s.take(last)
+		take: func(t *tally[K, K, sum], last bool, into []Delta[K]) ([]Delta[K], bool) {
+			n, exact := partsOf(t).take(last)
 			if n == 0 { // it came to nothing, and storing that would change nothing
 				return into, exact
 			}
-			return append(into, Delta[K]{Key: key, N: n}), exact
+			return append(into, Delta[K]{Key: t.entry.Key(), N: n}), exact
 		},
-		restore: func(s *sum, list []Delta[K]) bool { return s.add(list[0].N) == counted },
-		shut:    (*sum).shut,
-		isShut:  (*sum).isShut,
+		restore: func(t *tally[K, K, sum], list []Delta[K]) bool { return t.cell.add(list[0].N) == counted },
+		shut:    func(t *tally[K, K, sum]) bool { return partsOf(t).shut() },
+		isShut:  func(t *tally[K, K, sum]) bool { return t.cell.isShut() },
 		key:     func(key K) K { return key },
 		known:   func(key K) K { return key },
-		unrecorded: func(s *sum, was *recorded) (more int64, ok bool) {
-			n := s.load()
+		unrecorded: func(t *tally[K, K, sum], was *recorded) (more int64, ok bool) {
+			n := partsOf(t).load()
 			more, _ = plus(n, -was.n)
 			*was = recorded{n: n, has: n != 0}
 			return more, more != 0
@@ -81,7 +81,7 @@ func (b *Buffer[K]) Count(key K) (n int64, ok bool) {
 	t := &e.Value
 	b.ledger.mu.Lock()
 	defer b.ledger.mu.Unlock()
-	n = t.cell.load()
+	n = partsOf(t).load()
 	if t.flight != nil {
 		n, _ = plus(n, t.flight.deltas[t.first].N)
 	}

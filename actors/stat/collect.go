@@ -172,7 +172,7 @@ func (l *ledger[K, P, C]) gather(t *tally[K, P, C]) {
 		l.open[level] = b
 	}
 	had := len(b.deltas)
-	list, exact := l.form.take(&t.cell, t.entry.Key(), l.closing, b.deltas)
+	list, exact := l.form.take(t, l.closing, b.deltas)
 	if !exact {
 		l.overflowed(t)
 	}

@@ -37,7 +37,7 @@ func (c *Counter[K]) find(n int64) error {
 			return err
 		}
 		c.buffer.ledger.mu.Lock()
-		s, open := t.cell.stripe()
+		s, open := partsOf(t).stripe()
 		c.buffer.ledger.mu.Unlock()
 		if !open {
 			c.buffer.ledger.renew(t)

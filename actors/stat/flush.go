@@ -203,7 +203,7 @@ func (l *ledger[K, P, C]) refused(b *batch[K, P, C], due time.Duration) {
 	l.absorb()
 	var more []byte // records
 	for _, t := range b.tallies {
-		if !l.form.restore(&t.cell, b.deltas[t.first:t.first+t.count]) {
+		if !l.form.restore(t, b.deltas[t.first:t.first+t.count]) {
 			l.overflowed(t)
 		}
 		if l.journal != nil {

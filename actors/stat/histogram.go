@@ -67,28 +67,28 @@ func NewHistogram[K comparable](sys *penstock.System, name string, scale Scale, 
 	spare := &sync.Pool{New: func() any { return hdrhistogram.New(scale.Lowest, scale.Highest, scale.Digits) }}
 	l, err := newLedger(sys, name, form[K, Bin[K], bins]{
 		kind: kindHistogram,
-		take: func(b *bins, key K, last bool, into []Delta[Bin[K]]) ([]Delta[Bin[K]], bool) {
-			h := b.take(last)
+		take: func(t *tally[K, Bin[K], bins], last bool, into []Delta[Bin[K]]) ([]Delta[Bin[K]], bool) {
+			h := t.cell.take(last)
 			if h == nil {
 				return into, true
 			}
 			for _, bar := range h.Distribution() {
 				if bar.Count > 0 {
-					into = append(into, Delta[Bin[K]]{Key: Bin[K]{Key: key, From: bar.From, To: bar.To}, N: bar.Count})
+					into = append(into, Delta[Bin[K]]{Key: Bin[K]{Key: t.entry.Key(), From: bar.From, To: bar.To}, N: bar.Count})
 				}
 			}
 			h.Reset()
 			spare.Put(h)
 			return into, true
 		},
-		restore: func(b *bins, list []Delta[Bin[K]]) bool {
+		restore: func(t *tally[K, Bin[K], bins], list []Delta[Bin[K]]) bool {
 			for _, d := range list {
-				b.record(spare, d.Key.From, d.N)
+				t.cell.record(spare, d.Key.From, d.N)
 			}
 			return true
 		},
-		shut:   (*bins).shut,
-		isShut: (*bins).isShut,
+		shut:   func(t *tally[K, Bin[K], bins]) bool { return t.cell.shut() },
+		isShut: func(t *tally[K, Bin[K], bins]) bool { return t.cell.isShut() },
 		key:    func(b Bin[K]) K { return b.Key },
 	}, cfg)
 	if err != nil {

@@ -26,18 +26,18 @@ import (
 // back into it. P is what the sink knows a key as.
 type form[K, P comparable, C any] struct {
 	kind Kind
-	// take empties a cell, and closes it if it is the last time. exact is false if not everything could be told.
-	take func(c *C, key K, last bool, into []Delta[P]) (list []Delta[P], exact bool)
+	// take empties a tally's cell, and closes it if it is the last time. exact is false if not everything could be told.
+	take func(t *tally[K, P, C], last bool, into []Delta[P]) (list []Delta[P], exact bool)
 	// restore puts back what was taken before what the cell holds now.
-	restore func(c *C, list []Delta[P]) (exact bool)
-	// shut closes a cell if it holds nothing, and reports whether it did.
-	shut func(c *C) bool
-	// unrecorded is what a cell holds beyond what the journal knows of it, which it notes; nil: no journal.
-	unrecorded func(c *C, was *recorded) (more int64, ok bool)
+	restore func(t *tally[K, P, C], list []Delta[P]) (exact bool)
+	// shut closes the cell if it holds nothing, and reports whether it did.
+	shut func(t *tally[K, P, C]) bool
+	// unrecorded is what the cell holds beyond what the journal knows of it, which it notes; nil: no journal.
+	unrecorded func(t *tally[K, P, C], was *recorded) (more int64, ok bool)
 	// replaces says whether a value takes the place of an earlier one; nil: they are summed.
 	replaces func(there, n int64) bool
-	// isShut reports whether a cell is closed.
-	isShut func(c *C) bool
+	// isShut reports whether the cell is closed.
+	isShut func(t *tally[K, P, C]) bool
 	// key is the key that a delta counts for.
 	key func(P) K
 	// known is what the sink knows a key as; only for those with unrecorded.
@@ -273,10 +273,10 @@ func (l *ledger[K, P, C]) forget(t *tally[K, P, C]) bool {
 	if !t.idle() {
 		return false
 	}
-	if l.form.isShut(&t.cell) {
+	if l.form.isShut(t) {
 		return true // it was closed before, and its actor is still there
 	}
-	if !l.form.shut(&t.cell) {
+	if !l.form.shut(t) {
 		return false
 	}
 	l.bytes.Add(-l.weight(t.entry.Key()))
@@ -287,7 +287,7 @@ func (l *ledger[K, P, C]) forget(t *tally[K, P, C]) bool {
 func (l *ledger[K, P, C]) renew(t *tally[K, P, C]) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.form.isShut(&t.cell) {
+	if l.form.isShut(t) {
 		l.family.Discard(t.entry)
 	}
 }

@@ -218,7 +218,7 @@ func (l *ledger[K, P, C]) remains() (left []*batch[K, P, C], keys int) {
 		t.asked.settle(penstock.ErrClosed)
 		t.asked = nil
 		had := len(rest.deltas)
-		rest.deltas, _ = l.form.take(&t.cell, e.Key(), true, rest.deltas)
+		rest.deltas, _ = l.form.take(t, true, rest.deltas)
 		if l.journal != nil {
 			t.note.recorded = recorded{}
 		}

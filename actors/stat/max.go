@@ -46,22 +46,22 @@ type values[K comparable] struct{ ledger *ledger[K, K, value] }
 func newValues[K comparable](sys *penstock.System, name string, kind Kind, over func(there, n int64) bool, cfg Config[K]) (values[K], error) {
 	l, err := newLedger(sys, name, form[K, K, value]{
 		kind: kind,
-		take: func(v *value, key K, last bool, into []Delta[K]) ([]Delta[K], bool) {
-			if n, ok := v.take(last); ok {
-				into = append(into, Delta[K]{Key: key, N: n})
+		take: func(t *tally[K, K, value], last bool, into []Delta[K]) ([]Delta[K], bool) {
+			if n, ok := t.cell.take(last); ok {
+				into = append(into, Delta[K]{Key: t.entry.Key(), N: n})
 			}
 			return into, true
 		},
-		restore: func(v *value, list []Delta[K]) bool {
-			v.put(list[0].N, over)
+		restore: func(t *tally[K, K, value], list []Delta[K]) bool {
+			t.cell.put(list[0].N, over)
 			return true
 		},
-		shut:   (*value).shut,
-		isShut: (*value).isShut,
+		shut:   func(t *tally[K, K, value]) bool { return t.cell.shut() },
+		isShut: func(t *tally[K, K, value]) bool { return t.cell.isShut() },
 		key:    func(key K) K { return key },
 		known:  func(key K) K { return key },
-		unrecorded: func(v *value, was *recorded) (int64, bool) {
-			n, ok := v.load()
+		unrecorded: func(t *tally[K, K, value], was *recorded) (int64, bool) {
+			n, ok := t.cell.load()
 			*was = recorded{n: n, has: ok}
 			return n, ok
 		},

@@ -51,7 +51,7 @@ func (l *ledger[K, P, C]) recover(p *past) error {
 		if err != nil {
 			return err
 		}
-		l.form.restore(&t.cell, []Delta[P]{{Key: key, N: n}})
+		l.form.restore(t, []Delta[P]{{Key: key, N: n}})
 		t.note.recorded = recorded{n: n, has: true}
 		t.arm()
 	}

@@ -8,11 +8,17 @@ import (
 // gone is what a closed cell holds. Sums end one before it.
 const gone = math.MinInt64
 
-// sum is a key's cell in a [Buffer]: what was counted since it was emptied last. Whoever adds to it takes no lock.
-type sum struct {
-	n       atomic.Int64
-	stripes atomic.Pointer[stripes] // what the key's Counters count; nil while there is none
+// sum is a key's cell in a [Buffer]: what was counted since it was emptied last. Whoever adds to it takes no lock. It is one word,
+// and what the key's Counters count is elsewhere, so that the entry of a key is a cache line.
+type sum struct{ n atomic.Int64 }
+
+// parts are all that was counted: the sum, and what the key's Counters count, nil while there is none.
+type parts struct {
+	*sum
+	stripes *atomic.Pointer[stripes]
 }
+
+func partsOf[K comparable](t *tally[K, K, sum]) parts { return parts{&t.cell, &t.course.stripes} }
 
 // answer is what became of an addition.
 type answer uint8
@@ -55,7 +61,7 @@ func plus(a, b int64) (total int64, exact bool) {
 }
 
 // load is what the cell holds.
-func (s *sum) load() int64 {
+func (s parts) load() int64 {
 	total := present(s.n.Load())
 	for i := range s.stripes.Load().all() {
 		total, _ = plus(total, present(i.n.Load()))
@@ -71,7 +77,7 @@ func present(n int64) int64 {
 }
 
 // take empties the cell, and for good if it is the last time. It reports whether the sum of its parts was within int64.
-func (s *sum) take(last bool) (total int64, exact bool) {
+func (s parts) take(last bool) (total int64, exact bool) {
 	var left int64
 	if last {
 		left = gone
@@ -85,7 +91,7 @@ func (s *sum) take(last bool) (total int64, exact bool) {
 }
 
 // shut closes the cell if it holds nothing.
-func (s *sum) shut() bool {
+func (s parts) shut() bool {
 	if !s.n.CompareAndSwap(0, gone) {
 		return false
 	}
@@ -102,7 +108,7 @@ func (s *sum) shut() bool {
 func (s *sum) isShut() bool { return s.n.Load() == gone }
 
 // stripe makes the cell striped, unless it is closed. It must not be called while the cell is emptied or closed.
-func (s *sum) stripe() (at *stripes, open bool) {
+func (s parts) stripe() (at *stripes, open bool) {
 	if s.isShut() {
 		return nil, false
 	}
@@ -113,7 +119,7 @@ func (s *sum) stripe() (at *stripes, open bool) {
 }
 
 // reopen takes back a shut. Who found the cell closed meanwhile finds the same one again.
-func (s *sum) reopen() {
+func (s parts) reopen() {
 	s.n.CompareAndSwap(gone, 0)
 	for i := range s.stripes.Load().all() {
 		i.n.CompareAndSwap(gone, 0)

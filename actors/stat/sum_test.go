@@ -44,7 +44,7 @@ func TestPlusEndsWhereSumsEnd(t *testing.T) {
 // TestASumAgreesWithANumber draws what is added to the word and to the stripes, taken, closed and opened again.
 func TestASumAgreesWithANumber(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var s sum
+		s := parts{new(sum), new(atomic.Pointer[stripes])}
 		want, shut := int64(0), false
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			n := rapid.Int64Range(-3, 3).Draw(t, "n")
@@ -108,7 +108,7 @@ func TestStripesAreAsManyAsProcessors(t *testing.T) {
 
 // TestG12_ASumLosesNothing has many add, to the word and to the stripes, while it is emptied, closed and opened again.
 func TestG12_ASumLosesNothing(t *testing.T) {
-	var s sum
+	s := parts{new(sum), new(atomic.Pointer[stripes])}
 	var mu sync.Mutex // as the ledger's: stripe, take and shut exclude one another
 	var added, taken atomic.Int64
 	var adders sync.WaitGroup

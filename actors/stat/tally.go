@@ -14,9 +14,9 @@ import (
 // the next tick puts it into the schedule; when its time has come it is ready, and its actor is called, which collects what the
 // cell holds into a batch. While the batch is on its way new increments arm the key again.
 type tally[K, P comparable, C any] struct {
-	cell      C
 	armed     atomic.Bool // by the first increment since the cell was emptied; it is on the stack or was taken from it
 	journaled bool        // there is a note
+	cell      C           // its first word is next to what an increment looks at, and to the key: seldom on another cache line
 
 	*course[K, P, C] // apart, so that what an increment touches is small: a hundred thousand keys then fit into the caches
 }
@@ -25,6 +25,8 @@ type tally[K, P comparable, C any] struct {
 type course[K, P comparable, C any] struct {
 	since atomic.Int64   // when it was armed, after the clock's epoch
 	note  *note[K, P, C] // for the journal; nil if there is none
+
+	stripes atomic.Pointer[stripes] // of a sum, that its Counters count in; nil while there is none
 
 	ledger *ledger[K, P, C]
 	entry  *registry.Entry[K, tally[K, P, C]]

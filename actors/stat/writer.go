@@ -98,7 +98,7 @@ func (j *journal[K, P, C]) wake() {
 
 // note appends a record of what a key's cell holds beyond what is recorded.
 func (j *journal[K, P, C]) note(data []byte, n *note[K, P, C]) []byte {
-	if more, ok := j.ledger.form.unrecorded(&n.tally.cell, &n.recorded); ok {
+	if more, ok := j.ledger.form.unrecorded(n.tally, &n.recorded); ok {
 		return appendCount(data, n.name, more)
 	}
 	return data
