@@ -4,11 +4,16 @@ import (
 	"errors"
 	"hash/maphash"
 	"iter"
+	"reflect"
 	"sync/atomic"
 )
 
-// ErrFull is returned when a directory holds as many entries as it may.
-var ErrFull = errors.New("registry: directory is full")
+var (
+	// ErrFull is returned when a directory holds as many entries as it may.
+	ErrFull = errors.New("registry: directory is full")
+	// ErrUnhashable is returned for a key that is not [Hashable].
+	ErrUnhashable = errors.New("registry: the key holds what cannot be compared")
+)
 
 // Directory finds the entry of an ID. It is safe for concurrent use; looking up takes no lock.
 type Directory[K comparable, V any] struct {
@@ -16,6 +21,7 @@ type Directory[K comparable, V any] struct {
 	parts [parts]index[K, V] // IDs are shared out by hash, so that adding and removing seldom wait for one another
 	count atomic.Int64
 	bound int64
+	loose bool // not every key can be looked up
 }
 
 // parts is a power of two, and large enough for as many cores to add at once.
@@ -23,7 +29,7 @@ const parts = 64
 
 // NewDirectory returns an empty directory that holds at most bound entries; 0 means no bound.
 func NewDirectory[K comparable, V any](bound int) *Directory[K, V] {
-	return &Directory[K, V]{seed: maphash.MakeSeed(), bound: int64(bound)}
+	return &Directory[K, V]{seed: maphash.MakeSeed(), bound: int64(bound), loose: mayHoldAny(reflect.TypeFor[K]())}
 }
 
 // place is the part of a key, and its hash there, which is never 0.
@@ -34,6 +40,9 @@ func (d *Directory[K, V]) place(key K) (*index[K, V], uint64) {
 
 // Lookup returns the entry of key, if there is one.
 func (d *Directory[K, V]) Lookup(key K) (*Entry[K, V], bool) {
+	if d.loose && !Hashable(key) {
+		return nil, false
+	}
 	part, hash := d.place(key)
 	e := part.find(key, hash)
 	return e, e != nil
@@ -41,8 +50,11 @@ func (d *Directory[K, V]) Lookup(key K) (*Entry[K, V], bool) {
 
 // LookupOrAdd returns the entry of key, and makes it if it is missing: then init prepares its Value before anybody
 // else can see it. init must be short and must not use the directory; if it panics, the panic is the caller's and there
-// is no entry. The error is [ErrFull].
+// is no entry. The error is [ErrFull] or [ErrUnhashable].
 func (d *Directory[K, V]) LookupOrAdd(key K, init func(*Entry[K, V])) (e *Entry[K, V], added bool, err error) {
+	if d.loose && !Hashable(key) {
+		return nil, false, ErrUnhashable
+	}
 	part, hash := d.place(key)
 	if e := part.find(key, hash); e != nil {
 		return e, false, nil

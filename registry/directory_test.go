@@ -231,3 +231,22 @@ func BenchmarkEnterLeave(b *testing.B) {
 		e.Leave()
 	}
 }
+
+func TestWhatCannotBeComparedIsRefused(t *testing.T) {
+	d := NewDirectory[any, int](0)
+	none := func(*Entry[any, int]) { require.Fail(t, "nothing is made") }
+	for _, key := range []any{[]int{1}, [1]any{[]int{1}}, struct{ f any }{func() {}}} {
+		_, found := d.Lookup(key)
+		require.False(t, found)
+		_, _, err := d.LookupOrAdd(key, none)
+		require.ErrorIs(t, err, ErrUnhashable)
+	}
+	for _, key := range []any{nil, 1, "a", [1]any{1}, struct{ f any }{2}} {
+		_, added, err := d.LookupOrAdd(key, func(*Entry[any, int]) {})
+		require.NoError(t, err)
+		require.True(t, added)
+		_, found := d.Lookup(key)
+		require.True(t, found)
+	}
+	require.Equal(t, 5, d.Len())
+}

@@ -80,7 +80,7 @@ func NewFamily[K comparable, V any](t *Tree, spec Spec[K, V]) (*Family[K, V], er
 }
 
 // Get returns the key's entry and, if it is new, has its actor started, without waiting for that. The error is
-// [ErrFull], [ErrClosed] or, if the family failed, a [GaveUpError]; a [PanicError] if [Spec.Init] panicked.
+// [ErrFull], [ErrInvalid] for a key that holds what cannot be compared, [ErrClosed] or, if the family failed, a [GaveUpError]; a [PanicError] if [Spec.Init] panicked.
 func (f *Family[K, V]) Get(key K) (*registry.Entry[K, V], error) {
 	if refusal := f.refusal.Load(); refusal != nil {
 		return nil, *refusal
@@ -142,8 +142,11 @@ func (f *Family[K, V]) admit(key K, init func(*registry.Entry[K, V])) (e *regist
 			init(e)
 		}
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, registry.ErrFull):
 		err = fmt.Errorf("%w: %s family %q holds %d IDs, as many as it may", ErrFull, f.spec.Kind, f.spec.Name, f.spec.MaxChildren)
+	case err != nil:
+		err = fmt.Errorf("%w: %s family %q: %w", ErrInvalid, f.spec.Kind, f.spec.Name, err)
 	}
 	return e, added, err
 }

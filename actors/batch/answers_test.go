@@ -218,6 +218,9 @@ func TestBadCallsAreRefused(t *testing.T) {
 		floats := newProcessor(t, Config[float64, int]{})
 		require.ErrorIs(t, floats.Run(context.Background(), math.NaN(), func(int) {}), penstock.ErrInvalid)
 		must(t, floats, math.Inf(1), func(int) {})
+		anything := newProcessor(t, Config[any, int]{})
+		require.ErrorIs(t, anything.Run(context.Background(), []int{1}, func(int) {}), penstock.ErrInvalid)
+		must(t, anything, any([1]int{1}), func(int) {})
 		require.Zero(t, p.Info().Refused, "no bound was reached")
 	})
 }

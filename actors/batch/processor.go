@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/internal/clock"
+	"github.com/penstock-go/penstock/internal/keys"
 	"github.com/penstock-go/penstock/registry"
 	"github.com/penstock-go/penstock/supervisor"
 )
@@ -43,8 +44,6 @@ type Processor[K comparable, R any] struct {
 	once    sync.Once
 }
 
-const maxName = 512 // bytes, of names and of keys that are strings
-
 // NewProcessor starts a processor. Its name, 1 to 512 bytes of UTF-8, is unique among the system's processors. The error is
 // [penstock.ErrInvalid], and names every bad field and the values it takes, or [penstock.ErrClosed]; then nothing has been
 // started.
@@ -52,8 +51,8 @@ func NewProcessor[K comparable, R any](sys *penstock.System, name string, cfg Co
 	if sys == nil {
 		return nil, fmt.Errorf("%w batch processor %q: the system is nil; it takes one from penstock.New", penstock.ErrInvalid, name)
 	}
-	if name == "" || len(name) > maxName || !utf8.ValidString(name) {
-		return nil, fmt.Errorf("%w batch processor: its name is %q; it takes 1 to %d bytes of UTF-8", penstock.ErrInvalid, name, maxName)
+	if name == "" || len(name) > keys.Max || !utf8.ValidString(name) {
+		return nil, fmt.Errorf("%w batch processor: its name is %q; it takes 1 to %d bytes of UTF-8", penstock.ErrInvalid, name, keys.Max)
 	}
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("%w batch processor %q: %w", penstock.ErrInvalid, name, err)
@@ -204,8 +203,8 @@ func (p *Processor[K, R]) resource(key K) (*registry.Entry[K, resource[K, R]], e
 	if e, ok := p.family.Lookup(key); ok {
 		return e, nil
 	}
-	if err := p.check(key); err != nil {
-		return nil, err
+	if err := keys.Check(key); err != nil {
+		return nil, fmt.Errorf("%w key of batch processor %q: %w", penstock.ErrInvalid, p.name, err)
 	}
 	e, err := p.family.Get(key)
 	if err != nil {
@@ -269,17 +268,6 @@ func (p *Processor[K, R]) drain(ctx context.Context) error {
 	p.metrics.close()
 	if left > 0 {
 		return fmt.Errorf("batch processor %q: it was closed before %d operations were saved: %w", p.name, left, context.Cause(ctx))
-	}
-	return nil
-}
-
-// check refuses keys that no processor takes.
-func (p *Processor[K, R]) check(key K) error {
-	if s, ok := any(key).(string); ok && (s == "" || len(s) > maxName || !utf8.ValidString(s)) {
-		return fmt.Errorf("%w key of batch processor %q: it is %.512q; it takes 1 to %d bytes of UTF-8", penstock.ErrInvalid, p.name, s, maxName)
-	}
-	if key != key { //nolint:all // a NaN is no key: it would be another one each time
-		return fmt.Errorf("%w key of batch processor %q: it is not equal to itself", penstock.ErrInvalid, p.name)
 	}
 	return nil
 }

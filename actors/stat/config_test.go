@@ -89,16 +89,18 @@ func TestExtremesOfTheConfigWork(t *testing.T) {
 
 type name string
 
-func TestBadKeysAreRefused(t *testing.T) {
+func TestS3_BadKeysAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused(t, "", strings.Repeat("k", 513), "a\xffb")
 		refused(t, name(""), name(strings.Repeat("k", 513)), name("\xff"))
 		refused(t, math.NaN())
 		refused(t, point2{math.NaN(), 1})
-		refused[any](t, "", math.NaN(), "\xff")
+		refused[any](t, "", math.NaN(), "\xff", []int{1}, map[int]int{}, [1]any{func() {}})
+		refused(t, struct{ any }{[]int{1}})
 		accepted(t, strings.Repeat("k", 512), " ", "\x00")
 		accepted(t, math.Inf(1), 0, -1)
 		accepted(t, point2{1, 2})
+		accepted[any](t, nil, 1, point2{1, 2}, struct{ any }{1})
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"reflect"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/internal/clock"
+	"github.com/penstock-go/penstock/internal/keys"
 	"github.com/penstock-go/penstock/internal/wheel"
 	"github.com/penstock-go/penstock/registry"
 	"github.com/penstock-go/penstock/supervisor"
@@ -89,8 +89,8 @@ func newLedger[K, P comparable, C any](sys *penstock.System, name string, f form
 	if sys == nil {
 		return nil, fmt.Errorf("%w stat buffer %q: the system is nil; it takes one from penstock.New", penstock.ErrInvalid, name)
 	}
-	if name == "" || len(name) > maxKey || !utf8.ValidString(name) {
-		return nil, fmt.Errorf("%w stat buffer: its name is %q; it takes 1 to %d bytes of UTF-8", penstock.ErrInvalid, name, maxKey)
+	if name == "" || len(name) > keys.Max || !utf8.ValidString(name) {
+		return nil, fmt.Errorf("%w stat buffer: its name is %q; it takes 1 to %d bytes of UTF-8", penstock.ErrInvalid, name, keys.Max)
 	}
 	if err := validate(cfg.validate); err != nil {
 		return nil, fmt.Errorf("%w stat buffer %q: %w", penstock.ErrInvalid, name, err)
@@ -122,9 +122,9 @@ func newLedger[K, P comparable, C any](sys *penstock.System, name string, f form
 	l.ticker.Stop()
 	l.retry = time.AfterFunc(time.Hour, l.wakeFlushers)
 	l.retry.Stop()
-	keys := cfg.MaxKeys
+	most := cfg.MaxKeys
 	if cfg.Overflow != nil {
-		keys++ // the overflow key is on top
+		most++ // the overflow key is on top
 	}
 	var err error
 	if l.metrics, err = newMetrics(sys, l.form.kind, name, l.Info); err != nil {
@@ -142,7 +142,7 @@ func newLedger[K, P comparable, C any](sys *penstock.System, name string, f form
 		Init:        l.admit,
 		MayForget:   l.mayForget,
 		Drain:       l.drain,
-		MaxChildren: keys,
+		MaxChildren: most,
 		Idle:        cfg.Idle,
 		Dispatcher:  actor.NewSynchronizedDispatcher(1), // a key's actor is done in a moment
 	})
@@ -178,8 +178,8 @@ func (l *ledger[K, P, C]) tally(key K) (*tally[K, P, C], error) {
 }
 
 func (l *ledger[K, P, C]) newcomer(key K) (*tally[K, P, C], error) {
-	if err := l.check(key); err != nil {
-		return nil, err
+	if err := keys.Check(key); err != nil {
+		return nil, fmt.Errorf("%w key in stat buffer %q: %w", penstock.ErrInvalid, l.name, err)
 	}
 	var e *entry[K, P, C]
 	err := l.tooMuch(key)
@@ -201,40 +201,13 @@ func (l *ledger[K, P, C]) newcomer(key K) (*tally[K, P, C], error) {
 	return nil, fmt.Errorf("stat buffer %q: %w", l.name, err)
 }
 
-const (
-	maxKey  = 512  // bytes of a string key
-	keyCost = 1024 // bytes that a key is reckoned as, beside what is in it
-)
-
-// check refuses keys that no buffer counts.
-func (l *ledger[K, P, C]) check(key K) error {
-	if key != key { //nolint:all // a NaN is no key: it would be another one each time
-		return fmt.Errorf("%w key in stat buffer %q: it is not equal to itself", penstock.ErrInvalid, l.name)
-	}
-	if s, ok := text(key); ok && (s == "" || len(s) > maxKey || !utf8.ValidString(s)) {
-		if len(s) > maxKey {
-			s = s[:maxKey] + "…"
-		}
-		return fmt.Errorf("%w key in stat buffer %q: it is %q; it takes 1 to %d bytes of UTF-8", penstock.ErrInvalid, l.name, s, maxKey)
-	}
-	return nil
-}
+// keyCost is how many bytes a key is reckoned as, beside what is in it.
+const keyCost = 1024
 
 // weight is what a key is reckoned as.
 func (l *ledger[K, P, C]) weight(key K) int64 {
-	s, _ := text(key)
+	s, _ := keys.Text(key)
 	return keyCost + int64(len(s))
-}
-
-// text is the key as a string, if it is one.
-func text[K comparable](key K) (string, bool) {
-	if s, ok := any(key).(string); ok {
-		return s, true
-	}
-	if v := reflect.ValueOf(key); v.Kind() == reflect.String {
-		return v.String(), true
-	}
-	return "", false
 }
 
 func (l *ledger[K, P, C]) tooMuch(key K) error {
