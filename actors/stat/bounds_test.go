@@ -104,31 +104,36 @@ func TestG5_KeysAreReckonedAsBytes(t *testing.T) {
 
 // TestG5_KeysThatWereStoredMakeRoom has ever new keys, far more of them than MaxKeys within the time that an idle one is kept.
 func TestG5_KeysThatWereStoredMakeRoom(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		sink := newTable[int]()
-		sys := roomtest.System(t)
-		b, err := NewBuffer(sys, "test", Config[int]{Sink: sink, MaxKeys: 1000, Interval: time.Second, Idle: time.Hour})
-		require.NoError(t, err)
-		c := b.Counter(0)
-		keys := 40_000
-		if testing.Short() {
-			keys = 5000
-		}
-		for key := range keys { // 500 a second
-			increment(t, b, key, 1)
-			require.NoError(t, c.Add(1))
-			time.Sleep(2 * time.Millisecond)
-		}
-		require.NoError(t, b.FlushAll(context.Background()))
-		synctest.Wait()
-		require.LessOrEqual(t, b.Info().Keys, 1000)
-		require.Len(t, sink.all(), keys)
-		require.EqualValues(t, keys+1, sink.sum(0))
-		require.EqualValues(t, 1, sink.sum(keys-1))
-		tree := sys.Info().Tree
-		require.LessOrEqual(t, tree.Started-tree.Passivated-tree.Stopped, uint64(1000), "their actors are gone, too")
-		sink.check(t)
-	})
+	for _, cfg := range []Config[int]{{MaxKeys: 1000}, {MaxBytes: 1000 * keyCost}} {
+		synctest.Test(t, func(t *testing.T) { testRoom(t, cfg) })
+	}
+}
+
+func testRoom(t *testing.T, cfg Config[int]) {
+	sink := newTable[int]()
+	sys := roomtest.System(t)
+	cfg.Sink, cfg.Interval, cfg.Idle = sink, time.Second, time.Hour
+	b, err := NewBuffer(sys, "test", cfg)
+	require.NoError(t, err)
+	c := b.Counter(0)
+	keys := 40_000
+	if testing.Short() {
+		keys = 5000
+	}
+	for key := range keys { // 500 a second
+		increment(t, b, key, 1)
+		require.NoError(t, c.Add(1))
+		time.Sleep(2 * time.Millisecond)
+	}
+	require.NoError(t, b.FlushAll(context.Background()))
+	synctest.Wait()
+	require.LessOrEqual(t, b.Info().Keys, 1000)
+	require.Len(t, sink.all(), keys)
+	require.EqualValues(t, keys+1, sink.sum(0))
+	require.EqualValues(t, 1, sink.sum(keys-1))
+	tree := sys.Info().Tree
+	require.LessOrEqual(t, tree.Started-tree.Passivated-tree.Stopped, uint64(1000), "their actors are gone, too")
+	sink.check(t)
 }
 
 // TestG8_G5_ASinkThatIsDownForAMinute has load go on meanwhile: memory stays what it is bounded to, and all comes in the end.

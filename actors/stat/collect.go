@@ -2,14 +2,14 @@ package stat
 
 import (
 	"context"
+	"log/slog"
 	"math/rand/v2"
-	"runtime"
 	"time"
 )
 
 const (
-	// maxCalled bounds how many actors collect at once: a hundred thousand keys that are due in one tick are called a few
-	// at a time, not with a goroutine each.
+	// maxCalled bounds how many actors may have been called and not have collected yet: an actor that runs does so at once, on
+	// the goroutine that calls it, and one that is being started does so when it has been.
 	maxCalled = 16
 	// levels is how often a key's flushes get smaller because they are refused.
 	levels = 8
@@ -93,8 +93,8 @@ func (l *ledger[K, P, C]) pump() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		for !l.ready.Empty() {
-			if l.called >= maxCalled {
-				l.rest()
+			for l.called >= maxCalled {
+				l.turn.Wait()
 			}
 			t := l.ready.Pop()
 			t.where = called
@@ -104,17 +104,6 @@ func (l *ledger[K, P, C]) pump() {
 		l.pumping = false
 		l.finish()
 	}()
-}
-
-// rest waits until most of those that were called have collected, and then for their goroutines to end: those that are about to
-// are still there.
-func (l *ledger[K, P, C]) rest() {
-	for l.called > maxCalled/2 {
-		l.turn.Wait()
-	}
-	l.mu.Unlock()
-	defer l.mu.Lock()
-	runtime.Gosched()
 }
 
 // call sends the tally to its actor. The mutex is held, but not meanwhile: a dispatcher may run the actor right here.
@@ -225,7 +214,7 @@ func (l *ledger[K, P, C]) seal(level int) {
 
 func (l *ledger[K, P, C]) overflowed(t *tally[K, P, C]) {
 	l.counts.Overflows++
-	l.logger.LogAttrs(context.Background(), overflowLevel, "a count reached the end of int64; what was beyond it is lost", idOf(t))
+	l.logger.LogAttrs(context.Background(), slog.LevelError, "a count reached the end of int64; what was beyond it is lost", slog.Any("id", t.entry.Key()))
 }
 
 // schedule has a tally that is nowhere collected when it is due.

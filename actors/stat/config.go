@@ -35,8 +35,8 @@ type Config[K comparable] struct {
 	// MaxKeys is how many keys there may be. One more is refused at once with penstock.ErrFull, or counted into Overflow. Keys
 	// that were stored make room when three quarters are taken. Default 1,000,000
 	MaxKeys int
-	// MaxBytes bounds what all keys take together, each reckoned as 1 KiB and what a string key is long. Beyond it new keys are
-	// refused like those beyond MaxKeys. Default 0: MaxKeys alone is the bound
+	// MaxBytes bounds what all keys take together, each reckoned as 1 KiB, what a string key is long, and what a histogram's bins
+	// take, 26 KiB with the default Scale. It is a bound like MaxKeys. Default 0: MaxKeys alone is one
 	MaxBytes int64
 	// Overflow is the key into which keys beyond the bounds are counted. Default nil: they are refused
 	Overflow *K

@@ -148,7 +148,7 @@ func (l *ledger[K, P, C]) stored(b *batch[K, P, C], now time.Duration) {
 	if l.journal != nil {
 		l.journal.settled(b, nil)
 	}
-	crowded := l.family.Len() > l.cfg.MaxKeys/4*3
+	crowded := l.family.Len() > l.cfg.MaxKeys/4*3 || l.cfg.MaxBytes > 0 && l.bytes.Load() > l.cfg.MaxBytes/4*3
 	var done []*tally[K, P, C]
 	for _, t := range b.tallies {
 		t.tries, t.level = 0, 0

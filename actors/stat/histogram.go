@@ -67,6 +67,7 @@ func NewHistogram[K comparable](sys *penstock.System, name string, scale Scale, 
 	spare := &sync.Pool{New: func() any { return hdrhistogram.New(scale.Lowest, scale.Highest, scale.Digits) }}
 	l, err := newLedger(sys, name, form[K, Bin[K], bins]{
 		kind: kindHistogram,
+		size: int64(hdrhistogram.New(scale.Lowest, scale.Highest, scale.Digits).ByteSize()),
 		take: func(t *tally[K, Bin[K], bins], last bool, into []Delta[Bin[K]]) ([]Delta[Bin[K]], bool) {
 			h := t.cell.take(last)
 			if h == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -202,4 +203,25 @@ func TestG12_AHistogramLosesNothing(t *testing.T) {
 	}
 	require.EqualValues(t, 4000, total)
 	sink.check(t)
+}
+
+func TestG5_BinsAreReckonedToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, scale := range []Scale{{}, {Highest: 1000, Digits: 1}, {Digits: 4}} {
+			h, err := NewHistogram(roomtest.System(t), "h", scale, Config[Bin[string]]{Sink: newTable[Bin[string]](), MaxBytes: 8 << 20})
+			require.NoError(t, err)
+			require.NoError(t, h.Record("a", 1))
+			reckoned := h.Info().Bytes
+			e, _ := h.ledger.family.Lookup("a")
+			require.GreaterOrEqual(t, reckoned, int64(keyCost+e.Value.cell.h.ByteSize()))
+			for i := range 5000 {
+				if err := h.Record(strconv.Itoa(i), 1); err != nil {
+					require.ErrorIs(t, err, penstock.ErrFull)
+					break
+				}
+			}
+			require.LessOrEqual(t, h.Info().Bytes, int64(8<<20))
+			require.Greater(t, h.Info().Bytes, int64(6<<20))
+		}
+	})
 }

@@ -26,6 +26,8 @@ import (
 // back into it. P is what the sink knows a key as.
 type form[K, P comparable, C any] struct {
 	kind Kind
+	// size is how many bytes a key is reckoned as beyond keyCost.
+	size int64
 	// take empties a tally's cell, and closes it if it is the last time. exact is false if not everything could be told.
 	take func(t *tally[K, P, C], last bool, into []Delta[P]) (list []Delta[P], exact bool)
 	// restore puts back what was taken before what the cell holds now.
@@ -192,7 +194,7 @@ func (l *ledger[K, P, C]) newcomer(key K) (*tally[K, P, C], error) {
 	if err == nil {
 		return &e.Value, nil
 	}
-	if l.cfg.Overflow != nil && isFull(err) {
+	if l.cfg.Overflow != nil && errors.Is(err, penstock.ErrFull) {
 		l.metrics.overflowed()
 		if e, err = l.family.Get(l.form.key(*l.cfg.Overflow)); err == nil {
 			return &e.Value, nil
@@ -207,7 +209,7 @@ const keyCost = 1024
 // weight is what a key is reckoned as.
 func (l *ledger[K, P, C]) weight(key K) int64 {
 	s, _ := keys.Text(key)
-	return keyCost + int64(len(s))
+	return keyCost + l.form.size + int64(len(s))
 }
 
 func (l *ledger[K, P, C]) tooMuch(key K) error {

@@ -4,17 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 
 	"github.com/penstock-go/penstock"
 )
-
-const overflowLevel = slog.LevelError
-
-func idOf[K, P comparable, C any](t *tally[K, P, C]) slog.Attr { return slog.Any("id", t.entry.Key()) }
-
-func isFull(err error) bool { return errors.Is(err, penstock.ErrFull) }
 
 // flushKey waits until what was counted for a key before the call is stored.
 func (l *ledger[K, P, C]) flushKey(ctx context.Context, key K) error {
