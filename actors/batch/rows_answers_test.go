@@ -194,6 +194,7 @@ func TestK10_CloseEndsWhatCollectsAndSavesIt(t *testing.T) {
 		cfg.MinDuration = time.Hour
 		d.beforeSave = func(context.Context, string) error { time.Sleep(time.Second); return nil }
 		p := newProcessor(t, cfg)
+		reports := p.Subscribe(10)
 		var answers []chan error
 		for i := range 10 {
 			answers = append(answers, start(p, string(rune('a'+i%5)), note(i)))
@@ -207,6 +208,11 @@ func TestK10_CloseEndsWhatCollectsAndSavesIt(t *testing.T) {
 		require.Empty(t, closed)
 		require.NoError(t, <-closed)
 		require.Equal(t, time.Second, since(begin))
+		told := 0
+		for r := range reports.Events() {
+			told += r.Operations
+		}
+		require.Equal(t, 10, told, "every batch is reported before the feed ends")
 		for i, answer := range answers {
 			require.NoError(t, <-answer)
 			require.Contains(t, d.stored(string(rune('a'+i%5))), i)
