@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,28 +75,21 @@ const (
 )
 
 func (c Config[K, R]) withDefaults() Config[K, R] {
-	setDefault(&c.MinDuration, 100*time.Millisecond)
+	c.MinDuration = cmp.Or(c.MinDuration, 100*time.Millisecond)
 	if c.MinDuration == NoWait {
-		setDefault(&c.MaxDuration, 5*time.Second)
+		c.MaxDuration = cmp.Or(c.MaxDuration, 5*time.Second)
 	}
-	setDefault(&c.MaxDuration, 2*c.MinDuration)
-	setDefault(&c.Grace, max(c.MaxDuration, time.Second))
-	setDefault(&c.MaxMany, 1000)
-	setDefault(&c.MaxConflicts, 10)
-	setDefault(&c.Backoff, time.Millisecond)
-	setDefault(&c.MaxWaiting, 100_000)
-	setDefault(&c.MaxPending, 1_000_000)
-	setDefault(&c.MaxKeys, 1_000_000)
-	setDefault(&c.Idle, max(10*time.Second, c.KeepLoaded))
-	setDefault(&c.Shards, 16*runtime.GOMAXPROCS(0))
+	c.MaxDuration = cmp.Or(c.MaxDuration, 2*c.MinDuration)
+	c.Grace = cmp.Or(c.Grace, max(c.MaxDuration, time.Second))
+	c.MaxMany = cmp.Or(c.MaxMany, 1000)
+	c.MaxConflicts = cmp.Or(c.MaxConflicts, 10)
+	c.Backoff = cmp.Or(c.Backoff, time.Millisecond)
+	c.MaxWaiting = cmp.Or(c.MaxWaiting, 100_000)
+	c.MaxPending = cmp.Or(c.MaxPending, 1_000_000)
+	c.MaxKeys = cmp.Or(c.MaxKeys, 1_000_000)
+	c.Idle = cmp.Or(c.Idle, max(10*time.Second, c.KeepLoaded))
+	c.Shards = cmp.Or(c.Shards, 16*runtime.GOMAXPROCS(0))
 	return c
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 func (c Config[K, R]) rules() rules {

@@ -1,6 +1,7 @@
 package stat
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -55,26 +56,19 @@ const (
 )
 
 func (c Config[K]) withDefaults() Config[K] {
-	setDefault(&c.Interval, 5*time.Second)
-	setDefault(&c.Backoff, time.Second)
-	setDefault(&c.MaxBackoff, max(30*time.Second, c.Backoff))
-	setDefault(&c.FlushTimeout, 30*time.Second)
-	setDefault(&c.MaxBatch, 1000)
-	setDefault(&c.MaxFlushes, 4)
-	setDefault(&c.Idle, 10*time.Second)
-	setDefault(&c.MaxKeys, 1_000_000)
+	c.Interval = cmp.Or(c.Interval, 5*time.Second)
+	c.Backoff = cmp.Or(c.Backoff, time.Second)
+	c.MaxBackoff = cmp.Or(c.MaxBackoff, max(30*time.Second, c.Backoff))
+	c.FlushTimeout = cmp.Or(c.FlushTimeout, 30*time.Second)
+	c.MaxBatch = cmp.Or(c.MaxBatch, 1000)
+	c.MaxFlushes = cmp.Or(c.MaxFlushes, 4)
+	c.Idle = cmp.Or(c.Idle, 10*time.Second)
+	c.MaxKeys = cmp.Or(c.MaxKeys, 1_000_000)
 	c.Journal = c.Journal.withDefaults()
 	if _, one := c.Sink.(FlushFunc[K]); one {
 		c.MaxBatch = 1
 	}
 	return c
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // validate collects what checks find wrong.

@@ -1,6 +1,7 @@
 package stat
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -29,9 +30,9 @@ type Scale struct {
 }
 
 func (s Scale) withDefaults() Scale {
-	setDefault(&s.Lowest, 1)
-	setDefault(&s.Highest, 3_600_000_000)
-	setDefault(&s.Digits, 2)
+	s.Lowest = cmp.Or(s.Lowest, 1)
+	s.Highest = cmp.Or(s.Highest, 3_600_000_000)
+	s.Digits = cmp.Or(s.Digits, 2)
 	return s
 }
 

@@ -1,6 +1,7 @@
 package stat
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 )
@@ -27,8 +28,8 @@ type Journal[K comparable] struct {
 }
 
 func (j Journal[K]) withDefaults() Journal[K] {
-	setDefault(&j.Every, 100*time.Millisecond)
-	setDefault(&j.LockTimeout, time.Second)
+	j.Every = cmp.Or(j.Every, 100*time.Millisecond)
+	j.LockTimeout = cmp.Or(j.LockTimeout, time.Second)
 	if j.Encode == nil {
 		j.Encode, j.Decode = encodeKey[K], decodeKey[K]
 	}

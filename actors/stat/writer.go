@@ -3,11 +3,11 @@ package stat
 import (
 	"fmt"
 	"log/slog"
-	"runtime"
 	"sync/atomic"
 	"time"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/internal/boltfile"
 )
 
 // journal is a ledger's journal. Its records say what the ledger holds, as of some moment not long before; so they are written
@@ -178,7 +178,6 @@ func (j *journal[K, P, C]) finish() error {
 }
 
 const (
-	maxGather  = 16                     // how often the writer steps back for others that have something to write
 	writePause = 250 * time.Millisecond // after a write that failed
 	minRewrite = 4 << 20                // a journal's rewrite
 	rewriteBy  = 4                      // the file is not written anew before it has this many times what it had then
@@ -188,7 +187,7 @@ const (
 // number of callers share a sync of the disk.
 func (j *journal[K, P, C]) write() {
 	for again := true; again; {
-		j.gather()
+		boltfile.Gather(&j.ledger.mu, func() int { return len(j.entries) })
 		again = j.writeGroup()
 	}
 }
@@ -274,21 +273,6 @@ func (j *journal[K, P, C]) wrote(group []journalEntry, err error, last bool) {
 		}
 	}
 	j.entries = append(left, j.entries...)
-}
-
-// gather lets those run that have something to write, above all those who were just answered and come again: a sync of the
-// disk takes so much longer that it pays to wait as long as more keep coming.
-func (j *journal[K, P, C]) gather() {
-	for before, round := -1, 0; round < maxGather; round++ {
-		j.ledger.mu.Lock()
-		n := len(j.entries)
-		j.ledger.mu.Unlock()
-		if n == before {
-			return
-		}
-		before = n
-		runtime.Gosched()
-	}
 }
 
 func (j *journal[K, P, C]) pause() {

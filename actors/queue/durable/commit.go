@@ -3,8 +3,9 @@ package durable
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"time"
+
+	"github.com/penstock-go/penstock/internal/boltfile"
 )
 
 // submit has a write written. The mutex is held.
@@ -20,7 +21,7 @@ func (v *vault) submit(w *write) {
 // batch, so that any number of callers share a sync of the disk.
 func (v *vault) commit() {
 	for {
-		v.gather()
+		boltfile.Gather(&v.mu, func() int { return len(v.pending) })
 		b := v.batch()
 		if b == nil {
 			return
@@ -34,24 +35,6 @@ func (v *vault) commit() {
 		v.settle(b, err)
 	}
 }
-
-// gather lets those run that have something to write: above all those who were just answered, and come again. A sync of the
-// disk takes so much longer that it pays to wait for them as long as more keep coming.
-func (v *vault) gather() {
-	for before, round := -1, 0; round < maxGather; round++ {
-		v.mu.Lock()
-		n := len(v.pending)
-		v.mu.Unlock()
-		if n == before {
-			return
-		}
-		before = n
-		runtime.Gosched()
-	}
-}
-
-// maxGather bounds how often the committer steps back.
-const maxGather = 16
 
 // batch takes what is written next; nil: nothing, and the committer ends.
 func (v *vault) batch() *batch {
