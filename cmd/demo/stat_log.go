@@ -1,9 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -23,9 +20,8 @@ type requestLog struct {
 	src  io.ReadCloser
 
 	mu        sync.Mutex
-	lines     *bufio.Reader // nil until the first is taken
+	entries   *accesslog.Reader // nil until the first is taken
 	count     *plainCount
-	line      int
 	malformed int
 	quoted    []*accesslog.LineError // the first of them
 	err       error                  // after which there is nothing more
@@ -76,86 +72,18 @@ func (l *requestLog) take(into []request) (n int, err error) {
 	return n, l.err
 }
 
-// next reads lines up to the next request.
-func (l *requestLog) next() (request, error) {
-	if l.lines == nil {
-		if err := l.begin(); err != nil {
-			return request{}, err
+// next is the next request.
+func (l *requestLog) next() (r request, err error) {
+	if l.entries == nil {
+		if l.entries, err = accesslog.NewReader(l); err != nil {
+			return r, err
 		}
 	}
-	for {
-		l.line++
-		line, err := l.lines.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) {
-			return request{}, l.skip(line)
-		}
-		if err != nil && (!errors.Is(err, io.EOF) || len(line) == 0) {
-			return request{}, err
-		}
-		if line = bytes.TrimRight(line, "\r\n"); len(line) == 0 {
-			continue
-		}
-		entry, err := accesslog.ParseLine(line)
-		if err != nil {
-			return request{}, l.bad(line, err)
-		}
-		return request{client: entry.Client, hit: hit{path: pathOf(requestLine(line)), status: entry.Status}}, nil
-	}
-}
-
-// begin tells gzip by its first bytes.
-func (l *requestLog) begin() error {
-	l.lines = bufio.NewReaderSize(l, accesslog.MaxLine)
-	if magic, _ := l.lines.Peek(2); !bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-		return nil // an error comes again with the first line
-	}
-	unzipped, err := gzip.NewReader(l.lines)
+	e, err := l.entries.Next()
 	if err != nil {
-		return fmt.Errorf("gzip: %w", err)
+		return r, err
 	}
-	l.lines = bufio.NewReaderSize(unzipped, accesslog.MaxLine)
-	return nil
-}
-
-// skip steps over a line that is too long.
-func (l *requestLog) skip(start []byte) error {
-	bad := l.bad(start, fmt.Errorf("longer than %d bytes", accesslog.MaxLine))
-	for {
-		if _, err := l.lines.ReadSlice('\n'); !errors.Is(err, bufio.ErrBufferFull) {
-			return bad // an error comes again with the next line
-		}
-	}
-}
-
-func (l *requestLog) bad(line []byte, err error) error {
-	const shown = 120
-	return &accesslog.LineError{Line: l.line, Text: string(line[:min(len(line), shown)]), Err: err}
-}
-
-// requestLine is what is between the first quotes after the time, of a line that is known to be whole. A user's name may hold
-// quotes and brackets; the time is the first bracket that a space precedes and a digit follows.
-func requestLine(line []byte) string {
-	at := 0
-	for {
-		i := bytes.Index(line[at:], []byte(" ["))
-		if i < 0 {
-			return ""
-		}
-		at += i + 2
-		if at < len(line) && '0' <= line[at] && line[at] <= '9' {
-			break
-		}
-	}
-	_, text, _ := bytes.Cut(line[at:], []byte(`] "`))
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '\\':
-			i++
-		case '"':
-			return string(text[:i])
-		}
-	}
-	return ""
+	return request{client: e.Client, hit: hit{path: pathOf(e.Request), status: e.Status}}, nil
 }
 
 // failure says why there was nothing to count.

@@ -43,22 +43,6 @@ func TestPathOf(t *testing.T) {
 	}
 }
 
-func TestRequestLine(t *testing.T) {
-	const tail = ` [10/Oct/2000:13:55:36 -0700] "GET /a.gif HTTP/1.0" 200 2326 "http://example.com/" "Mozilla"`
-	for line, want := range map[string]string{
-		`192.0.2.7 - frank` + tail:                                             "GET /a.gif HTTP/1.0",
-		`192.0.2.7 - frank [the first] "lee"` + tail:                           "GET /a.gif HTTP/1.0",
-		`192.0.2.7 - -  [10/Oct/2000:13:55:36 -0700] "GET /\"x\\" HTTP" 200 1`: `GET /\"x\\`,
-		`192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] "" 400 0`:                  "",
-		`192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] "GET /"`:                   "GET /",
-		`192.0.2.7 - - [10/Oct/2000:13:55:36 -0700] "GET /`:                    "",
-		`192.0.2.7 - - [10/Oct/2000:13:55:36 -0700`:                            "",
-		``: "",
-	} {
-		assert.Equal(t, want, requestLine([]byte(line)), line)
-	}
-}
-
 // TestRequestLog: each request goes to one goroutine, and lines that are none are stepped over.
 func TestRequestLog(t *testing.T) {
 	at := time.Unix(0, 0).UTC()

@@ -16,9 +16,10 @@ const timeLayout = "02/Jan/2006:15:04:05 -0700"
 
 // Entry is what a line says about who asked and when.
 type Entry struct {
-	Client string    // the first field as written: an IPv4 or IPv6 address, or a host name
-	Time   time.Time // in UTC, whole seconds: the format carries no more
-	Status int       // of the answer, 100 to 999
+	Client  string    // the first field as written: an IPv4 or IPv6 address, or a host name
+	Time    time.Time // in UTC, whole seconds: the format carries no more
+	Request string    // the request line as written, with its escapes
+	Status  int       // of the answer, 100 to 999
 	// Cut reports that a quoted field behind the size never closes. Servers cut long fields off; client and
 	// time stand before the damage, so the request still counts.
 	Cut bool
@@ -52,9 +53,11 @@ func ParseLine(line []byte) (Entry, error) {
 	if rest, ok = bytes.CutPrefix(rest, []byte(` "`)); !ok {
 		return e, errors.New("no quoted request after the time")
 	}
+	request := rest
 	if rest, ok = skipQuoted(rest); !ok {
 		return e, errors.New("the quoted request never closes")
 	}
+	e.Request = string(request[:len(request)-len(rest)-1])
 	if e.Status, rest, err = parseStatus(rest); err != nil {
 		return e, err
 	}

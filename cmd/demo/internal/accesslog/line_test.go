@@ -16,21 +16,22 @@ func TestParseLine(t *testing.T) {
 		line string
 		want Entry
 	}{
-		"common":            {`192.0.2.7 - frank` + tail, Entry{"192.0.2.7", at, 200, false}},
-		"combined":          {`192.0.2.7 - -` + tail + ` "http://example.com/" "Mozilla/5.0 (X11)"`, Entry{"192.0.2.7", at, 200, false}},
-		"IPv6":              {`2001:db8::17 - -` + tail, Entry{"2001:db8::17", at, 200, false}},
-		"host name":         {`proxy-3.example.net - -` + tail, Entry{"proxy-3.example.net", at, 200, false}},
-		"ident":             {`192.0.2.7 ident frank` + tail, Entry{"192.0.2.7", at, 200, false}},
-		"user with spaces":  {`192.0.2.7 - frank [the first] lee` + tail, Entry{"192.0.2.7", at, 200, false}},
-		"empty quoted user": {`192.0.2.7 - ""` + tail, Entry{"192.0.2.7", at, 200, false}},
-		"escaped quotes":    {`192.0.2.7 - - [10/Oct/2000:20:55:36 +0000] "GET /\"x\" HTTP/1.0" 404 0 "-" "a \"b\" c\\"`, Entry{"192.0.2.7", at, 404, false}},
-		"time zone":         {`192.0.2.7 - - [11/Oct/2000:02:25:36 +0530] "GET / HTTP/1.0" 200 5`, Entry{"192.0.2.7", at, 200, false}},
-		"empty request":     {`192.0.2.7 - - [10/Oct/2000:20:55:36 +0000] "" 400 0`, Entry{"192.0.2.7", at, 400, false}},
-		"binary request":    {`192.0.2.7 - - [10/Oct/2000:20:55:36 +0000] "\x16\x03\x01" 400 226`, Entry{"192.0.2.7", at, 400, false}},
-		"no size":           {`192.0.2.7 - - [10/Oct/2000:20:55:36 +0000] "HEAD / HTTP/1.0" 304 -`, Entry{"192.0.2.7", at, 304, false}},
-		"further fields":    {`192.0.2.7 - -` + tail + ` "-" "-" 0.003 "198.51.100.4"`, Entry{"192.0.2.7", at, 200, false}},
-		"agent cut off":     {`192.0.2.7 - -` + tail + ` "-" "Mozilla/5.0 (compatible; bot`, Entry{"192.0.2.7", at, 200, true}},
-		"escape at the end": {`192.0.2.7 - -` + tail + ` "-" "Mozilla\`, Entry{"192.0.2.7", at, 200, true}},
+		"common":            {`192.0.2.7 - frank` + tail, Entry{"192.0.2.7", at, `GET /a.gif HTTP/1.0`, 200, false}},
+		"combined":          {`192.0.2.7 - -` + tail + ` "http://example.com/" "Mozilla/5.0 (X11)"`, Entry{"192.0.2.7", at, `GET /a.gif HTTP/1.0`, 200, false}},
+		"IPv6":              {`2001:db8::17 - -` + tail, Entry{"2001:db8::17", at, `GET /a.gif HTTP/1.0`, 200, false}},
+		"host name":         {`proxy-3.example.net - -` + tail, Entry{"proxy-3.example.net", at, `GET /a.gif HTTP/1.0`, 200, false}},
+		"ident":             {`192.0.2.7 ident frank` + tail, Entry{"192.0.2.7", at, `GET /a.gif HTTP/1.0`, 200, false}},
+		"user with spaces":  {`192.0.2.7 - frank [the first] lee` + tail, Entry{"192.0.2.7", at, `GET /a.gif HTTP/1.0`, 200, false}},
+		"empty quoted user": {`192.0.2.7 - ""` + tail, Entry{"192.0.2.7", at, `GET /a.gif HTTP/1.0`, 200, false}},
+		"escaped quotes":    {`192.0.2.7 - - [10/Oct/2000:20:55:36 +0000] "GET /\"x\" HTTP/1.0" 404 0 "-" "a \"b\" c\\"`, Entry{"192.0.2.7", at, `GET /\"x\" HTTP/1.0`, 404, false}},
+		"quoted user":       {`192.0.2.7 - frank [the first] "lee"` + tail, Entry{"192.0.2.7", at, `GET /a.gif HTTP/1.0`, 200, false}},
+		"time zone":         {`192.0.2.7 - - [11/Oct/2000:02:25:36 +0530] "GET / HTTP/1.0" 200 5`, Entry{"192.0.2.7", at, `GET / HTTP/1.0`, 200, false}},
+		"empty request":     {`192.0.2.7 - - [10/Oct/2000:20:55:36 +0000] "" 400 0`, Entry{"192.0.2.7", at, ``, 400, false}},
+		"binary request":    {`192.0.2.7 - - [10/Oct/2000:20:55:36 +0000] "\x16\x03\x01" 400 226`, Entry{"192.0.2.7", at, `\x16\x03\x01`, 400, false}},
+		"no size":           {`192.0.2.7 - - [10/Oct/2000:20:55:36 +0000] "HEAD / HTTP/1.0" 304 -`, Entry{"192.0.2.7", at, `HEAD / HTTP/1.0`, 304, false}},
+		"further fields":    {`192.0.2.7 - -` + tail + ` "-" "-" 0.003 "198.51.100.4"`, Entry{"192.0.2.7", at, `GET /a.gif HTTP/1.0`, 200, false}},
+		"agent cut off":     {`192.0.2.7 - -` + tail + ` "-" "Mozilla/5.0 (compatible; bot`, Entry{"192.0.2.7", at, `GET /a.gif HTTP/1.0`, 200, true}},
+		"escape at the end": {`192.0.2.7 - -` + tail + ` "-" "Mozilla\`, Entry{"192.0.2.7", at, `GET /a.gif HTTP/1.0`, 200, true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := ParseLine([]byte(c.line))

@@ -41,6 +41,7 @@ func (s *Sorter) Next() (Entry, error) {
 		} else {
 			s.newest = entry.Time
 		}
+		entry.Request = "" // who replays a log does not ask for it, and many entries are held
 		heap.Push(&s.held, numbered{entry, s.read})
 		s.read++
 	}
