@@ -45,6 +45,21 @@
 // Insert whose first version is the time, or from a sequence, rules that out. An Insert whose answer was lost makes a row again
 // that somebody has deleted in those milliseconds.
 //
+// # What an adapter guarantees of leases
+//
+// A shard has one living owner at most, and whoever takes it gets an epoch that is larger than every earlier one; a lease lives as long as
+// was asked for, and what has ended stays ended ([lease.Store] has it in full). None of that rests on the clocks of the members'
+// machines, or on calls that arrive in time: PostgreSQL's clock counts, or that of the one machine whose processes share a SQLite
+// file. A call whose answer was lost may have been carried out, whole, and [lease.Store.Renew] tells what is owned; one that comes late,
+// after others of the same member, changes nothing.
+//
+// Leases are only as good as the commit they are written by. With PostgreSQL a standby that takes over must have all of it
+// (synchronous replication), and the server's clock must not be set forward: a lease that ends too early has two owners for as long as
+// its member believes in it. It may be slewed, and be set back: leases then end later.
+//
+// Epochs are milliseconds since 1970, or more if they must be to be larger than the last one. So they go on growing if the table is lost,
+// or comes from an old backup.
+//
 // # Tables of counts
 //
 // The counts' table is the user's own. It needs the key columns, a unique index over exactly them, and a column for the
