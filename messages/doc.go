@@ -1,0 +1,6 @@
+// Package messages holds the only words that nodes say to each other, as protocol buffers.
+//
+// They are written so that two versions can run side by side: see cluster.proto.
+package messages
+
+//go:generate go run -C ../internal/tools ./protogen -dir ../../messages cluster.proto
