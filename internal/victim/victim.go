@@ -89,6 +89,12 @@ func (p *Process) Kill() {
 	}
 }
 
+// Signal sends it another signal, such as SIGSTOP.
+func (p *Process) Signal(s syscall.Signal) {
+	p.t.Helper()
+	require.NoError(p.t, p.cmd.Process.Signal(s))
+}
+
 // Lines is what it says, until it is dead: what it had said by then counts, however late it is read. A line that was cut off
 // was not said.
 func (p *Process) Lines() iter.Seq[string] {

@@ -1,0 +1,168 @@
+package cluster
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/store/lease"
+	"github.com/penstock-go/penstock/supervisor"
+)
+
+// Node is a system's membership of a cluster. It is safe for concurrent use.
+type Node struct {
+	name   string
+	cfg    Config
+	logger *slog.Logger
+	seat   *supervisor.Seat[*Node]
+	own    *ownership
+	feed   supervisor.Feed[Event]
+
+	metrics *metrics
+
+	life context.Context // of calls to the store; ends when the node has left
+	end  context.CancelFunc
+
+	mu     sync.Mutex
+	state  *state
+	joined chan struct{} // closed when there was a lease
+	done   chan struct{} // closed when the node has left
+	reason error         // why it left without having been asked to
+}
+
+// Join makes the system a node of a cluster, and returns when it has its first lease: what it owns follows, and changes as
+// nodes come and go. While another node with its name lives, such as its own former life after a crash, Join waits for the
+// end of that lease; and it waits for a store that is not there. When ctx ends before, the error says what was in the way, and the
+// system is no node.
+//
+// Other errors: [penstock.ErrInvalid], naming every bad field and the values it takes; [penstock.ErrExists] if the system is a
+// node already; [penstock.ErrClosed]. The system's Close leaves the cluster when everything that came to the system after
+// Join has been closed.
+func Join(ctx context.Context, sys *penstock.System, cfg Config) (*Node, error) {
+	return join(ctx, sys, cfg, boottime)
+}
+
+func join(ctx context.Context, sys *penstock.System, cfg Config, now func() time.Duration) (*Node, error) {
+	if sys == nil {
+		return nil, fmt.Errorf("%w cluster node: the system is nil; it takes one from penstock.New", penstock.ErrInvalid)
+	}
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	r, err := penstock.Part(sys, func() (*room, error) { return newRoom(sys) })
+	if err != nil {
+		return nil, err
+	}
+	n := newNode(sys, cfg.withDefaults(), now)
+	if n.metrics, err = newMetrics(sys, n); err != nil {
+		return nil, fmt.Errorf("cluster node %q: instruments: %w", n.name, err)
+	}
+	err = r.Add(theNode, func(s *supervisor.Seat[*Node]) *Node {
+		n.seat = s
+		return n
+	})
+	if err != nil {
+		n.mu.Lock()
+		n.over(err)
+		n.mu.Unlock()
+		return nil, fmt.Errorf("cluster node %q: %w", n.name, err)
+	}
+	select {
+	case <-n.joined:
+		return n, nil
+	case <-n.done:
+		return nil, fmt.Errorf("cluster node %q: %w", n.name, n.reason)
+	case <-ctx.Done():
+	}
+	n.mu.Lock()
+	err = n.state.err
+	n.mu.Unlock()
+	if errors.Is(err, context.DeadlineExceeded) || err == nil {
+		err = errNoAnswer
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	_ = n.Leave(ended) // it may have joined just now: then its lease ends by itself
+	return nil, fmt.Errorf("cluster node %q: it could not join: %w: %w", n.name, err, context.Cause(ctx))
+}
+
+var errNoAnswer = errors.New("cluster: the store of leases does not answer")
+
+func newNode(sys *penstock.System, cfg Config, now func() time.Duration) *Node {
+	n := &Node{
+		name: cfg.Name, cfg: cfg,
+		logger: sys.Logger().With("node", cfg.Name),
+		own:    newOwnership(cfg.Shards, now),
+		joined: make(chan struct{}),
+		done:   make(chan struct{}),
+	}
+	n.life, n.end = context.WithCancel(context.Background())
+	me := lease.Member{Name: cfg.Name, Incarnation: rand.Text(), Address: cfg.Address}
+	n.state = newState(rules{lease: cfg.Lease, shards: cfg.Shards}, me, now())
+	return n
+}
+
+// Of is the system's node; nil if it is none.
+func Of(sys *penstock.System) *Node {
+	if r := penstock.LookupPart[room](sys); r != nil {
+		if seat, ok := r.Lookup(theNode); ok {
+			return seat.Member()
+		}
+	}
+	return nil
+}
+
+// Leave gives up all that the node owns, ends its lease, and returns when the store knows: others own it within a third of the
+// lease. What the node owned is no longer served from the first moment on. When ctx ends before the store has answered, the lease
+// ends by itself, and the error says so. Leave may be called more than once.
+func (n *Node) Leave(ctx context.Context) error {
+	n.mu.Lock()
+	n.state.goodbye(n.own.now())
+	n.mirror()
+	n.mu.Unlock()
+	n.seat.Wake()
+	var err error
+	select {
+	case <-n.done:
+	case <-ctx.Done():
+		err = fmt.Errorf("cluster node %q: the store may not know yet that it has left; its lease ends by itself: %w", n.name, context.Cause(ctx))
+	}
+	n.seat.Remove(penstock.ErrClosed)
+	return err
+}
+
+// Shard is the part that an ID belongs to. It is the same on every node.
+func (n *Node) Shard(id string) int { return int(hash(id) % uint64(n.cfg.Shards)) }
+
+// Epoch is that of a shard which this node owns, and reports whether it does, right now: it asks the clock each time, so that a
+// process that was stopped for longer than its lease finds out before it does anything.
+func (n *Node) Epoch(shard int) (epoch int64, ok bool) {
+	if shard < 0 || shard >= len(n.own.epochs) {
+		return 0, false
+	}
+	return n.own.epoch(shard)
+}
+
+// Owner is a node that owns a shard.
+type Owner struct {
+	Name    string
+	Address string
+	Epoch   int64
+}
+
+// Owner is who owned the shard when the node heard of it last: at most a third of the lease ago, if the store is there. ok is
+// false if nobody did, or if the node knows nothing.
+func (n *Node) Owner(shard int) (o Owner, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.state.owner(shard)
+}
+
+// Subscribe starts a subscription to what becomes of the node and its shards. buffer is how many events may wait for their
+// reader; what comes beyond that is dropped and counted.
+func (n *Node) Subscribe(buffer int) *supervisor.Subscription[Event] { return n.feed.Subscribe(buffer) }
