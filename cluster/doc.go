@@ -8,6 +8,9 @@
 //	node, err := cluster.Join(ctx, sys, cluster.Config{Name: "a", Leases: leases})
 //	epoch, mine := node.Epoch(node.Shard("user-17"))
 //
+// The rooms do not ask it yet: who is not the owner sends to [Node.Owner] what there is to do, or leaves it to the owner's own loop, as
+// one does with what only one process may do.
+//
 // # What it guarantees
 //
 // A shard has one effective owner at most. A node stops serving what it owns before its lease ends, by its own clock, which

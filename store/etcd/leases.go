@@ -116,8 +116,9 @@ func (l *Leases) Leave(ctx context.Context, m lease.Member) error {
 
 // failed says what could not be done, and for whom.
 func failed(do string, m lease.Member, err error) error {
-	if status.Code(err) == codes.DeadlineExceeded { // the server has seen it before the context itself
-		err = context.DeadlineExceeded
+	s := status.Convert(err)
+	if s.Code() == codes.DeadlineExceeded || s.Code() == codes.Unknown && s.Message() == context.DeadlineExceeded.Error() {
+		err = context.DeadlineExceeded // the server has seen it before the context itself
 	}
 	return fmt.Errorf("etcd: %s, member %.512q: %w", do, m.Name, err)
 }
