@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -245,16 +244,13 @@ func TestEventsTellOfShards(t *testing.T) {
 }
 
 func TestG6_NothingIsLeft(t *testing.T) {
-	before := runtime.NumGoroutine()
-	synctest.Test(t, func(t *testing.T) { // which ends only when every goroutine has
+	synctest.Test(t, func(t *testing.T) { // which fails unless every goroutine has ended
 		m := newMemory()
 		for _, name := range []string{"a", "b", "c"} {
 			joinAs(t, m, name)
 		}
 		time.Sleep(time.Minute)
 	})
-	require.LessOrEqual(t, runtime.NumGoroutine(), before)
-	require.False(t, errors.Is(nil, errGoexit))
 }
 
 func TestMetrics(t *testing.T) {
