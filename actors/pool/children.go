@@ -19,10 +19,12 @@ type children struct {
 	logger   *slog.Logger
 	launcher proc.Launcher
 
-	mu     sync.Mutex
-	idle   []*child // the one used last at the end
-	closed bool
-	ending sync.WaitGroup // children that are being ended behind somebody's back
+	mu      sync.Mutex
+	idle    []*child           // the one used last at the end
+	spare   *child             // has served nobody: it takes the place of the next one that is used up
+	rearing context.CancelFunc // not nil: a spare is being started
+	closed  bool
+	behind  sync.WaitGroup // children that are being started or ended behind somebody's back
 }
 
 func (cs *children) configure(cfg Processes, logger *slog.Logger) {
@@ -60,15 +62,10 @@ func callChild(ctx context.Context, j *Job, name string, asJSON bool, in, out an
 // take returns a warm child that may serve the call, or a new one.
 func (cs *children) take(ctx context.Context, memory int64) (*child, error) {
 	for {
-		cs.mu.Lock()
-		n := len(cs.idle)
-		if n == 0 {
-			cs.mu.Unlock()
+		c := cs.pop()
+		if c == nil {
 			return startChild(ctx, &cs.launcher, &cs.cfg)
 		}
-		c := cs.idle[n-1]
-		cs.idle = slices.Delete(cs.idle, n-1, n)
-		cs.mu.Unlock()
 		c.timer.Stop()
 		if c.fits(memory) {
 			return c, nil
@@ -77,48 +74,117 @@ func (cs *children) take(ctx context.Context, memory int64) (*child, error) {
 	}
 }
 
-// give takes a child back.
-func (cs *children) give(c *child) {
+// pop returns the child that was used last, the spare if all are at work, nil if there is none.
+func (cs *children) pop() *child {
 	cs.mu.Lock()
-	if cs.closed || len(cs.idle) >= cs.cfg.MaxIdle || c.calls >= cs.cfg.MaxCalls {
-		cs.mu.Unlock()
-		c.end()
-		return
+	defer cs.mu.Unlock()
+	n := len(cs.idle)
+	if n == 0 {
+		c := cs.spare
+		cs.spare = nil
+		return c
 	}
+	c := cs.idle[n-1]
+	cs.idle = slices.Delete(cs.idle, n-1, n)
+	return c
+}
+
+// give takes a child back. The last call that a child serves does not wait until it has ended, and the next call does not
+// wait until another has started.
+func (cs *children) give(c *child) {
+	if !cs.put(c) {
+		c.end()
+	}
+}
+
+// put reports whether the child is taken care of.
+func (cs *children) put(c *child) bool {
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	usedUp := c.calls >= cs.cfg.MaxCalls
+	switch {
+	case cs.closed || cs.cfg.MaxIdle == 0 || !usedUp && len(cs.idle) >= cs.cfg.MaxIdle:
+		return false
+	case usedUp:
+		cs.behind.Go(c.end)
+	default:
+		cs.keep(c)
+		cs.idle = append(cs.idle, c)
+	}
+	if c.calls >= cs.cfg.MaxCalls-cs.cfg.MaxCalls/spareEarly && cs.spare == nil && cs.rearing == nil {
+		var ctx context.Context
+		ctx, cs.rearing = context.WithCancel(context.Background())
+		cs.behind.Go(func() { cs.rear(ctx) })
+	}
+	return true
+}
+
+// spareEarly is for which part of a child's calls, its last ones, there is a spare.
+const spareEarly = 16
+
+// keep has a child retire when it has not been used for long.
+func (cs *children) keep(c *child) {
 	if c.timer == nil {
 		c.timer = time.AfterFunc(cs.cfg.IdleTime, func() { cs.retire(c) })
 	} else {
 		c.timer.Reset(cs.cfg.IdleTime)
 	}
-	cs.idle = append(cs.idle, c)
-	cs.mu.Unlock()
+}
+
+// rear starts a spare. Should it fail, so will the next call that needs a child, which says so.
+func (cs *children) rear(ctx context.Context) {
+	c, err := startChild(ctx, &cs.launcher, &cs.cfg)
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	cs.rearing()
+	cs.rearing = nil
+	switch {
+	case cs.closed:
+		if err == nil {
+			cs.behind.Go(c.end)
+		}
+	case err != nil:
+		cs.logger.Warn("no child in reserve", "err", err)
+	default:
+		cs.keep(c)
+		cs.spare = c
+	}
 }
 
 // retire ends a child that has been idle for long.
 func (cs *children) retire(c *child) {
 	cs.mu.Lock()
+	defer cs.mu.Unlock()
 	i := slices.Index(cs.idle, c)
-	if i < 0 || cs.closed {
-		cs.mu.Unlock()
-		return // it is at work again, or about to be ended
+	switch {
+	case cs.closed:
+		return // it is about to be ended
+	case i >= 0:
+		cs.idle = slices.Delete(cs.idle, i, i+1)
+	case cs.spare == c:
+		cs.spare = nil
+	default:
+		return // it is at work again
 	}
-	cs.idle = slices.Delete(cs.idle, i, i+1)
-	cs.ending.Add(1)
-	cs.mu.Unlock()
-	defer cs.ending.Done()
-	c.end()
+	cs.behind.Go(c.end)
 }
 
 // close ends all children. No call is under way, but those of functions that are stuck.
 func (cs *children) close() {
 	cs.mu.Lock()
 	idle := cs.idle
-	cs.idle, cs.closed = nil, true
+	if cs.spare != nil {
+		idle = append(idle, cs.spare)
+	}
+	if cs.rearing != nil {
+		cs.rearing()
+	}
+	cs.idle, cs.spare, cs.closed = nil, nil, true
 	cs.mu.Unlock()
 	for _, c := range idle {
 		c.timer.Stop()
 		c.end()
 	}
-	cs.ending.Wait()
+	cs.behind.Wait()
 	cs.launcher.Close()
 }

@@ -184,6 +184,7 @@ func TestP1_ChildrenAreReplaced(t *testing.T) {
 	require.Equal(t, pids[0], pids[1])
 	require.NotEqual(t, pids[1], pids[2])
 	require.Equal(t, pids[2], pids[3])
+	requireGone(t, pids[0])
 
 	never := addPool(t, roomtest.System(t), "never", uncapped(Processes{MaxIdle: NoIdle}))
 	a, err := Run(context.Background(), never, Task{}, remotePid.With(0))
@@ -196,6 +197,48 @@ func TestP1_ChildrenAreReplaced(t *testing.T) {
 	a, err = Run(context.Background(), short, Task{}, remotePid.With(0))
 	require.NoError(t, err)
 	requireGone(t, a)
+}
+
+func TestP1_ASpareIsReadyWhenAChildIsUsedUp(t *testing.T) {
+	p := newPool(t, uncapped(Processes{MaxCalls: 3}))
+	ctx := context.Background()
+	reared := func() (pid int) {
+		cs := &p.children
+		require.Eventually(t, func() bool {
+			cs.mu.Lock()
+			defer cs.mu.Unlock()
+			if cs.spare != nil {
+				pid = cs.spare.process.Pid()
+			}
+			return cs.spare != nil
+		}, time.Minute, time.Millisecond)
+		return pid
+	}
+	for range 3 {
+		_, err := Run(ctx, p, Task{}, remotePid.With(0))
+		require.NoError(t, err)
+	}
+	spare := reared()
+	next, err := Run(ctx, p, Task{}, remotePid.With(0))
+	require.NoError(t, err)
+	require.Equal(t, spare, next, "it was not started while somebody waited")
+	for range 2 {
+		_, err := Run(ctx, p, Task{}, remotePid.With(0))
+		require.NoError(t, err)
+	}
+	spare = reared()
+	require.NoError(t, p.Close(ctx))
+	requireGone(t, spare)
+
+	short := newPool(t, uncapped(Processes{MaxCalls: 1, IdleTime: time.Millisecond}))
+	_, err = Run(ctx, short, Task{}, remotePid.With(0))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		cs := &short.children
+		cs.mu.Lock()
+		defer cs.mu.Unlock()
+		return cs.rearing == nil && cs.spare == nil
+	}, time.Minute, time.Millisecond, "it retires as others do")
 }
 
 func TestP5_AChildIsKilledWhenItsTimeIsOver(t *testing.T) {

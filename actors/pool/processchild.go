@@ -109,11 +109,11 @@ func newCgroup(cfg *Processes) (*proc.Cgroup, error) {
 
 // connect makes the channel, and returns the child's ends of it.
 func (c *child) connect() (theirs []*os.File, err error) {
-	fromUs, toThem, err := os.Pipe()
+	fromUs, toThem, err := blockingPipe()
 	if err != nil {
 		return nil, err
 	}
-	toUs, fromThem, err := os.Pipe()
+	toUs, fromThem, err := blockingPipe()
 	if err != nil {
 		_ = fromUs.Close()
 		_ = toThem.Close()
@@ -141,18 +141,15 @@ func (c *child) end() {
 
 // greet waits for the child's hello.
 func (c *child) greet(ctx context.Context) error {
-	deadline := time.Now().Add(c.cfg.StartTimeout)
-	if err := c.answers.SetReadDeadline(deadline); err != nil {
-		return err
-	}
+	late := fmt.Errorf("the child was not ready after %v: is pool.Main the first statement of main?", c.cfg.StartTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.StartTimeout, late)
+	defer cancel()
 	stop := context.AfterFunc(ctx, c.process.Kill)
 	kind, payload, err := proc.ReadFrame(c.in, len(wireVersion))
 	if !stop() {
 		return context.Cause(ctx)
 	}
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("the child was not ready after %v: is pool.Main the first statement of main?", c.cfg.StartTimeout)
 	case err != nil:
 		c.process.Kill()
 		<-c.process.Gone()
@@ -168,7 +165,7 @@ func (c *child) greet(ctx context.Context) error {
 			return err
 		}
 	}
-	return c.answers.SetReadDeadline(time.Time{})
+	return nil
 }
 
 // errWorn is a call that was not made: another child must be asked.
@@ -233,7 +230,9 @@ func (c *child) call(ctx context.Context, j *Job, name string, asJSON bool, in, 
 	if deadline, ok := ctx.Deadline(); ok {
 		left = time.Until(deadline)
 	}
-	r := request{id: uint64(c.calls), json: asJSON, look: c.grown > memory/worn, time: left, memory: memory, name: name, data: data}
+	r := request{
+		id: uint64(c.calls), json: asJSON, look: memory > 0 && c.grown > memory/worn, time: left, memory: memory, name: name, data: data,
+	}
 	stop := context.AfterFunc(ctx, c.process.Kill)
 	kind, payload, err := c.exchange(&r)
 	if !stop() {

@@ -16,7 +16,7 @@ type Processes struct {
 	MaxIdle int
 	// IdleTime is how long a warm child is kept without a call. Default 1m
 	IdleTime time.Duration
-	// MaxCalls is how many calls a child serves before another takes its place. Default 1,000
+	// MaxCalls is how many calls a child serves before another takes its place, which is started shortly before. Default 10,000
 	MaxCalls int
 	// MaxAge is how old a child may become before another takes its place. Default 1h
 	MaxAge time.Duration
@@ -53,7 +53,7 @@ func (c Processes) withDefaults() Processes {
 		c.IdleTime = time.Minute
 	}
 	if c.MaxCalls == 0 {
-		c.MaxCalls = 1000
+		c.MaxCalls = 10_000
 	}
 	if c.MaxAge == 0 {
 		c.MaxAge = time.Hour
@@ -70,7 +70,7 @@ func (c Processes) withDefaults() Processes {
 func (c Processes) validate(check func(ok bool, format string, args ...any)) {
 	check(c.MaxIdle >= NoIdle && c.MaxIdle <= maxWorkers, "Processes.MaxIdle is %d; it takes 1 to %d, NoIdle, or 0 for GOMAXPROCS", c.MaxIdle, maxWorkers)
 	check(c.IdleTime >= 0 && c.IdleTime <= maxWait, "Processes.IdleTime is %v; it takes more than 0 up to %v, or 0 for 1m", c.IdleTime, maxWait)
-	check(c.MaxCalls >= 0, "Processes.MaxCalls is %d; it takes 1 or more, or 0 for 1,000", c.MaxCalls)
+	check(c.MaxCalls >= 0, "Processes.MaxCalls is %d; it takes 1 or more, or 0 for 10,000", c.MaxCalls)
 	check(c.MaxAge >= 0, "Processes.MaxAge is %v; it takes more than 0, or 0 for 1h", c.MaxAge)
 	check(c.MaxOutput >= 0 && c.MaxOutput <= math.MaxInt32, "Processes.MaxOutput is %d; it takes 1 to %d bytes, or 0 for 16 MiB", c.MaxOutput, math.MaxInt32)
 	check(c.StartTimeout >= 0 && c.StartTimeout <= maxWait, "Processes.StartTimeout is %v; it takes more than 0 up to %v, or 0 for 10s", c.StartTimeout, maxWait)
