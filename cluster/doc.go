@@ -5,11 +5,20 @@
 // another: whoever can reach the store can be an owner, and nobody else.
 //
 //	leases, err := sqlite.NewLeases(ctx, db, store.LeaseTable{})
-//	node, err := cluster.Join(ctx, sys, cluster.Config{Name: "a", Leases: leases})
+//	node, err := cluster.Join(ctx, sys, cluster.Config{Name: "a", Bind: "10.0.0.1:7300", TLS: mutual, Leases: leases})
+//
+// Rooms that are Clustered do the rest: whoever uses an ID that another node owns asks that node, over proto.actor remote. What only one
+// process may do, and no room does, asks for itself:
+//
 //	epoch, mine := node.Epoch(node.Shard("user-17"))
 //
-// The rooms do not ask it yet: who is not the owner sends to [Node.Owner] what there is to do, or leaves it to the owner's own loop, as
-// one does with what only one process may do.
+// A room of your own reaches its like on the other nodes by [Node.Open].
+//
+// # Leaving
+//
+// [Node.Leave] before the system's Close lets the others have what the node's rooms know of their IDs, such as what was granted within
+// the last window: the node stops serving at once, and answers for half a lease more. After a Close, or a crash, the next owner does not
+// know, and assumes the worst.
 //
 // # What it guarantees
 //
@@ -17,6 +26,9 @@
 // is asked at each decision and goes on while the process is stopped or the machine sleeps; a tenth of the lease is kept as a
 // margin for clocks that do not run equally fast. Clocks need not agree: nobody's reading is compared with another one's. Each
 // ownership has an epoch that is larger than all before it, so that a store of data can refuse what an earlier owner writes late.
+//
+// Who gains a shard is told from whom, if it is certain that nobody has served it in between: see [Gain]. That rests on all nodes having
+// the same lease time.
 //
 // The shards of a node that has died are owned by others within a lease and a third of one: its lease ends, and each of the
 // others renews its own three times a lease and takes what is free. When nodes come, leave or die, no shard moves that need not,

@@ -1,7 +1,12 @@
 package cluster
 
 import (
+	"context"
+	"maps"
+	"slices"
 	"time"
+
+	"github.com/penstock-go/penstock/messages"
 )
 
 // Event is something that became of a node or a shard.
@@ -50,11 +55,11 @@ func (n *Node) Info() Info {
 	defer n.mu.Unlock()
 	now, s := n.own.now(), n.state
 	i := Info{
-		Name: n.name, Address: n.cfg.Address, Incarnation: s.me.Incarnation, Serving: s.serves(now), Owned: len(s.epochs),
+		Name: n.name, Address: s.me.Address, Incarnation: s.me.Incarnation, Serving: s.serves(now), Owned: len(s.epochs),
 		Shards: n.cfg.Shards, Unowned: n.cfg.Shards - len(s.view.Shards), Lost: s.lost, Err: s.err, Since: now - s.since,
 	}
 	if i.Serving {
-		i.Left = s.lease.until - now
+		i.Left = s.until - now
 	}
 	owned := make(map[string]int)
 	for _, shard := range s.view.Shards {
@@ -74,15 +79,25 @@ func (n *Node) mirror() {
 		if was := n.own.epochs[i].Load(); was != 0 && was != s.epochs[i] {
 			n.own.epochs[i].Store(0)
 			n.tell(Event{Kind: Dropped, Shard: i, Epoch: was})
+			for _, p := range n.ports {
+				p.tellDropped(i, was)
+			}
 		}
 	}
-	n.own.until.Store(int64(s.lease.until))
+	n.own.until.Store(int64(s.until))
+	var gained []*messages.OwnedShard
 	for i, epoch := range s.epochs {
 		if n.own.epochs[i].Load() != epoch {
 			n.own.epochs[i].Store(epoch)
+			gained = append(gained, &messages.OwnedShard{Number: uint32(i), Epoch: epoch})
 			n.tell(Event{Kind: Gained, Shard: i, Epoch: epoch})
+			for _, p := range n.ports {
+				p.tellGained(Gain{Shard: i, Epoch: epoch, From: s.gained[i].from})
+			}
 		}
 	}
+	n.route()
+	n.announce(gained)
 }
 
 func (n *Node) tell(e Event) {
@@ -93,14 +108,55 @@ func (n *Node) tell(e Event) {
 
 // over ends the node for good. The mutex is held.
 func (n *Node) over(reason error) {
-	select {
-	case <-n.done:
+	if n.leaves() {
 		return
-	default:
 	}
 	n.reason = reason
 	n.end()
 	n.feed.Close()
 	n.metrics.close()
-	close(n.done)
+	close(n.left)
+	if n.wire == nil {
+		close(n.done)
+		return
+	}
+	go n.hangUp()
+}
+
+// leaves reports whether the node is no member any more and will be none. The mutex is held.
+func (n *Node) leaves() bool {
+	select {
+	case <-n.left:
+		return true
+	default:
+		return false
+	}
+}
+
+// hangUp ends what connects the node with the others, which have half a lease to ask what its rooms know of what they now own.
+func (n *Node) hangUp() {
+	defer close(n.done)
+	n.mu.Lock()
+	linger := len(n.ports) > 0 && n.company
+	n.mu.Unlock()
+	if linger {
+		time.Sleep(n.cfg.Lease / 2)
+	}
+	n.mu.Lock()
+	ports := slices.Collect(maps.Values(n.ports))
+	n.mu.Unlock()
+	for _, p := range ports {
+		p.Close()
+	}
+	_ = n.wire.Close(context.Background())
+}
+
+// isDone reports whether the node has left.
+func (n *Node) isDone() bool {
+	select {
+	case <-n.done:
+		return true
+	default:
+		return false
+	}
 }

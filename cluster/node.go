@@ -1,15 +1,18 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/cluster/internal/transport"
 	"github.com/penstock-go/penstock/store/lease"
 	"github.com/penstock-go/penstock/supervisor"
 )
@@ -21,6 +24,8 @@ type Node struct {
 	logger *slog.Logger
 	seat   *supervisor.Seat[*Node]
 	own    *ownership
+	wire   *transport.Transport // nil: the node only owns
+	routes atomic.Pointer[routes]
 	feed   supervisor.Feed[Event]
 
 	metrics *metrics
@@ -28,11 +33,14 @@ type Node struct {
 	life context.Context // of calls to the store; ends when the node has left
 	end  context.CancelFunc
 
-	mu     sync.Mutex
-	state  *state
-	joined chan struct{} // closed when there was a lease
-	done   chan struct{} // closed when the node has left
-	reason error         // why it left without having been asked to
+	mu      sync.Mutex
+	state   *state
+	ports   map[place]*Port
+	company bool          // there were other members when the node left
+	joined  chan struct{} // closed when there was a lease
+	left    chan struct{} // closed when the node is no member any more
+	done    chan struct{} // closed when nothing is left of it
+	reason  error         // why it left without having been asked to
 }
 
 // Join makes the system a node of a cluster, and returns when it has its first lease: what it owns follows, and changes as
@@ -58,8 +66,14 @@ func join(ctx context.Context, sys *penstock.System, cfg Config, now func() time
 	if err != nil {
 		return nil, err
 	}
-	n := newNode(sys, cfg.withDefaults(), now)
+	n, err := newNode(sys, cfg.withDefaults(), now)
+	if err != nil {
+		return nil, fmt.Errorf("cluster node %q: %w", cfg.Name, err)
+	}
 	if n.metrics, err = newMetrics(sys, n); err != nil {
+		if n.wire != nil {
+			_ = n.wire.Close(ctx)
+		}
 		return nil, fmt.Errorf("cluster node %q: instruments: %w", n.name, err)
 	}
 	err = r.Add(theNode, func(s *supervisor.Seat[*Node]) *Node {
@@ -70,12 +84,13 @@ func join(ctx context.Context, sys *penstock.System, cfg Config, now func() time
 		n.mu.Lock()
 		n.over(err)
 		n.mu.Unlock()
+		<-n.done
 		return nil, fmt.Errorf("cluster node %q: %w", n.name, err)
 	}
 	select {
 	case <-n.joined:
 		return n, nil
-	case <-n.done:
+	case <-n.left:
 		return nil, fmt.Errorf("cluster node %q: %w", n.name, n.reason)
 	case <-ctx.Done():
 	}
@@ -93,18 +108,30 @@ func join(ctx context.Context, sys *penstock.System, cfg Config, now func() time
 
 var errNoAnswer = errors.New("cluster: the store of leases does not answer")
 
-func newNode(sys *penstock.System, cfg Config, now func() time.Duration) *Node {
-	n := &Node{
+func newNode(sys *penstock.System, cfg Config, now func() time.Duration) (n *Node, err error) {
+	n = &Node{
 		name: cfg.Name, cfg: cfg,
 		logger: sys.Logger().With("node", cfg.Name),
 		own:    newOwnership(cfg.Shards, now),
+		ports:  make(map[place]*Port),
 		joined: make(chan struct{}),
+		left:   make(chan struct{}),
 		done:   make(chan struct{}),
 	}
 	n.life, n.end = context.WithCancel(context.Background())
-	me := lease.Member{Name: cfg.Name, Incarnation: rand.Text(), Address: cfg.Address}
+	me := lease.Member{Name: cfg.Name, Incarnation: rand.Text(), Address: cmp.Or(cfg.Advertise, cfg.Name)}
 	n.state = newState(rules{lease: cfg.Lease, shards: cfg.Shards}, me, now())
-	return n
+	n.route()
+	if cfg.Bind == "" {
+		return n, nil
+	}
+	n.mu.Lock() // the others may be quick
+	defer n.mu.Unlock()
+	if n.wire, err = transport.New(cfg.transport(n, now)); err != nil {
+		return nil, err
+	}
+	n.state.me.Address = n.wire.Address()
+	return n, nil
 }
 
 // Of is the system's node; nil if it is none.
@@ -118,22 +145,29 @@ func Of(sys *penstock.System) *Node {
 }
 
 // Leave gives up all that the node owns, ends its lease, and returns when the store knows: others own it within a third of the
-// lease. What the node owned is no longer served from the first moment on. When ctx ends before the store has answered, the lease
-// ends by itself, and the error says so. Leave may be called more than once.
+// lease, or when the lease would have ended if the node had it for less than that. What the node owned is no longer served from the first
+// moment on. With rooms that are Clustered and other members, Leave takes half a lease more, in which these ask what the rooms know. When
+// ctx ends before, the rest goes on by itself, and the error says so. Leave may be called more than once.
 func (n *Node) Leave(ctx context.Context) error {
 	n.mu.Lock()
-	n.state.goodbye(n.own.now())
-	n.mirror()
+	n.goodbye()
 	n.mu.Unlock()
 	n.seat.Wake()
 	var err error
 	select {
 	case <-n.done:
 	case <-ctx.Done():
-		err = fmt.Errorf("cluster node %q: the store may not know yet that it has left; its lease ends by itself: %w", n.name, context.Cause(ctx))
+		err = fmt.Errorf("cluster node %q: it leaves still; its lease ends by itself in any case: %w", n.name, context.Cause(ctx))
 	}
 	n.seat.Remove(penstock.ErrClosed)
 	return err
+}
+
+// goodbye has the node stop serving. The mutex is held.
+func (n *Node) goodbye() {
+	n.company = n.company || len(n.state.view.Members) > 1
+	n.state.goodbye(n.own.now())
+	n.mirror()
 }
 
 // Shard is the part that an ID belongs to. It is the same on every node.
@@ -158,9 +192,11 @@ type Owner struct {
 // Owner is who owned the shard when the node heard of it last: at most a third of the lease ago, if the store is there. ok is
 // false if nobody did, or if the node knows nothing.
 func (n *Node) Owner(shard int) (o Owner, ok bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.state.owner(shard)
+	if shard < 0 || shard >= n.cfg.Shards {
+		return Owner{}, false
+	}
+	o = n.routes.Load().owner(shard)
+	return o, o.Epoch != 0
 }
 
 // Subscribe starts a subscription to what becomes of the node and its shards. buffer is how many events may wait for their

@@ -26,6 +26,7 @@ import (
 type life struct {
 	File string
 	Name string
+	Room bool // it has a room, that answers
 }
 
 const (
@@ -45,22 +46,29 @@ func boottime() int64 {
 	return t.Nano()
 }
 
-// run serves shards for ever, and says of each time when it began and ended to ask whether it owns the shard.
-func (l life) run() error {
-	ctx := context.Background()
+// join makes a process a node.
+func (l life) join(ctx context.Context, bind string) (*cluster.Node, error) {
 	db, err := sqlite.Open(l.File)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	leases, err := sqlite.NewLeases(ctx, db, store.LeaseTable{})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	sys, err := penstock.New()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	node, err := cluster.Join(ctx, sys, cluster.Config{Name: l.Name, Leases: leases, Lease: processLease, Shards: processShards})
+	return cluster.Join(ctx, sys, cluster.Config{Name: l.Name, Bind: bind, Leases: leases, Lease: processLease, Shards: processShards})
+}
+
+// run serves shards for ever, and says of each time when it began and ended to ask whether it owns the shard.
+func (l life) run() error {
+	if l.Room {
+		return l.answer()
+	}
+	node, err := l.join(context.Background(), "")
 	if err != nil {
 		return err
 	}

@@ -64,7 +64,7 @@ func (n *Node) advance() (again time.Duration) {
 func (n *Node) ended(reason error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.state.goodbye(n.own.now())
+	n.goodbye()
 	n.state.left()
 	n.mirror()
 	n.over(reason)

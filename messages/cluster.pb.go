@@ -83,6 +83,71 @@ func (Refusal) EnumDescriptor() ([]byte, []int) {
 	return file_cluster_proto_rawDescGZIP(), []int{0}
 }
 
+// ErrorClass is what an error is to the asking node.
+type ErrorClass int32
+
+const (
+	ErrorClass_ERROR_CLASS_OTHER    ErrorClass = 0
+	ErrorClass_ERROR_CLASS_INVALID  ErrorClass = 1
+	ErrorClass_ERROR_CLASS_FULL     ErrorClass = 2
+	ErrorClass_ERROR_CLASS_CLOSED   ErrorClass = 3
+	ErrorClass_ERROR_CLASS_EXISTS   ErrorClass = 4
+	ErrorClass_ERROR_CLASS_CANCELED ErrorClass = 5
+	ErrorClass_ERROR_CLASS_DEADLINE ErrorClass = 6
+	ErrorClass_ERROR_CLASS_AWAY     ErrorClass = 7
+)
+
+// Enum value maps for ErrorClass.
+var (
+	ErrorClass_name = map[int32]string{
+		0: "ERROR_CLASS_OTHER",
+		1: "ERROR_CLASS_INVALID",
+		2: "ERROR_CLASS_FULL",
+		3: "ERROR_CLASS_CLOSED",
+		4: "ERROR_CLASS_EXISTS",
+		5: "ERROR_CLASS_CANCELED",
+		6: "ERROR_CLASS_DEADLINE",
+		7: "ERROR_CLASS_AWAY",
+	}
+	ErrorClass_value = map[string]int32{
+		"ERROR_CLASS_OTHER":    0,
+		"ERROR_CLASS_INVALID":  1,
+		"ERROR_CLASS_FULL":     2,
+		"ERROR_CLASS_CLOSED":   3,
+		"ERROR_CLASS_EXISTS":   4,
+		"ERROR_CLASS_CANCELED": 5,
+		"ERROR_CLASS_DEADLINE": 6,
+		"ERROR_CLASS_AWAY":     7,
+	}
+)
+
+func (x ErrorClass) Enum() *ErrorClass {
+	p := new(ErrorClass)
+	*p = x
+	return p
+}
+
+func (x ErrorClass) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ErrorClass) Descriptor() protoreflect.EnumDescriptor {
+	return file_cluster_proto_enumTypes[1].Descriptor()
+}
+
+func (ErrorClass) Type() protoreflect.EnumType {
+	return &file_cluster_proto_enumTypes[1]
+}
+
+func (x ErrorClass) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ErrorClass.Descriptor instead.
+func (ErrorClass) EnumDescriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{1}
+}
+
 // Batch is all that stood in line for a node when there was room to write. What it holds is in the order in which it came.
 type Batch struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -425,6 +490,310 @@ func (x *Answer) GetText() string {
 	return ""
 }
 
+// RoomCall is the payload of requests of kinds 1 and 2: what a room asks or tells the room of the same name on another node.
+type RoomCall struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Service       uint32                 `protobuf:"varint,1,opt,name=service,proto3" json:"service,omitempty"` // which kind of room
+	Room          string                 `protobuf:"bytes,2,opt,name=room,proto3" json:"room,omitempty"`
+	Id            string                 `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`     // what its owner is asked about; empty: the node is asked
+	From          string                 `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"` // the asking node's name
+	Body          []byte                 `protobuf:"bytes,5,opt,name=body,proto3" json:"body,omitempty"` // in the room's own words
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RoomCall) Reset() {
+	*x = RoomCall{}
+	mi := &file_cluster_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RoomCall) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RoomCall) ProtoMessage() {}
+
+func (x *RoomCall) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RoomCall.ProtoReflect.Descriptor instead.
+func (*RoomCall) Descriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *RoomCall) GetService() uint32 {
+	if x != nil {
+		return x.Service
+	}
+	return 0
+}
+
+func (x *RoomCall) GetRoom() string {
+	if x != nil {
+		return x.Room
+	}
+	return ""
+}
+
+func (x *RoomCall) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RoomCall) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *RoomCall) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+// NotOwner is the payload of answers of kind 2: the receiver does not own what the request is about. What follows is who does, if it knows.
+type NotOwner struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	Epoch         int64                  `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NotOwner) Reset() {
+	*x = NotOwner{}
+	mi := &file_cluster_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NotOwner) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NotOwner) ProtoMessage() {}
+
+func (x *NotOwner) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NotOwner.ProtoReflect.Descriptor instead.
+func (*NotOwner) Descriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *NotOwner) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *NotOwner) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *NotOwner) GetEpoch() int64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+// RoomError is the payload of answers of kind 3: the room refused.
+type RoomError struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Class         ErrorClass             `protobuf:"varint,1,opt,name=class,proto3,enum=penstock.cluster.v1.ErrorClass" json:"class,omitempty"`
+	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RoomError) Reset() {
+	*x = RoomError{}
+	mi := &file_cluster_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RoomError) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RoomError) ProtoMessage() {}
+
+func (x *RoomError) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RoomError.ProtoReflect.Descriptor instead.
+func (*RoomError) Descriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RoomError) GetClass() ErrorClass {
+	if x != nil {
+		return x.Class
+	}
+	return ErrorClass_ERROR_CLASS_OTHER
+}
+
+func (x *RoomError) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+// Owned is the payload of requests of kind 3: a node has come to own shards.
+type Owned struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Address       string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	Shards        []*OwnedShard          `protobuf:"bytes,3,rep,name=shards,proto3" json:"shards,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Owned) Reset() {
+	*x = Owned{}
+	mi := &file_cluster_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Owned) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Owned) ProtoMessage() {}
+
+func (x *Owned) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Owned.ProtoReflect.Descriptor instead.
+func (*Owned) Descriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Owned) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Owned) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Owned) GetShards() []*OwnedShard {
+	if x != nil {
+		return x.Shards
+	}
+	return nil
+}
+
+type OwnedShard struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint32                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Epoch         int64                  `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OwnedShard) Reset() {
+	*x = OwnedShard{}
+	mi := &file_cluster_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OwnedShard) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OwnedShard) ProtoMessage() {}
+
+func (x *OwnedShard) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OwnedShard.ProtoReflect.Descriptor instead.
+func (*OwnedShard) Descriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *OwnedShard) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *OwnedShard) GetEpoch() int64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
 var File_cluster_proto protoreflect.FileDescriptor
 
 const file_cluster_proto_rawDesc = "" +
@@ -457,14 +826,45 @@ const file_cluster_proto_rawDesc = "" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x18\n" +
 	"\apayload\x18\x03 \x01(\fR\apayload\x126\n" +
 	"\arefusal\x18\x04 \x01(\x0e2\x1c.penstock.cluster.v1.RefusalR\arefusal\x12\x12\n" +
-	"\x04text\x18\x05 \x01(\tR\x04text*\x80\x01\n" +
+	"\x04text\x18\x05 \x01(\tR\x04text\"p\n" +
+	"\bRoomCall\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\rR\aservice\x12\x12\n" +
+	"\x04room\x18\x02 \x01(\tR\x04room\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\x12\x12\n" +
+	"\x04from\x18\x04 \x01(\tR\x04from\x12\x12\n" +
+	"\x04body\x18\x05 \x01(\fR\x04body\"N\n" +
+	"\bNotOwner\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x03R\x05epoch\"V\n" +
+	"\tRoomError\x125\n" +
+	"\x05class\x18\x01 \x01(\x0e2\x1f.penstock.cluster.v1.ErrorClassR\x05class\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\"n\n" +
+	"\x05Owned\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x127\n" +
+	"\x06shards\x18\x03 \x03(\v2\x1f.penstock.cluster.v1.OwnedShardR\x06shards\":\n" +
+	"\n" +
+	"OwnedShard\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x03R\x05epoch*\x80\x01\n" +
 	"\aRefusal\x12\x10\n" +
 	"\fREFUSAL_NONE\x10\x00\x12\x10\n" +
 	"\fREFUSAL_LATE\x10\x01\x12\x10\n" +
 	"\fREFUSAL_FULL\x10\x02\x12\x15\n" +
 	"\x11REFUSAL_FORGOTTEN\x10\x03\x12\x14\n" +
 	"\x10REFUSAL_CANCELED\x10\x04\x12\x12\n" +
-	"\x0eREFUSAL_FAILED\x10\x05B*Z(github.com/penstock-go/penstock/messagesb\x06proto3"
+	"\x0eREFUSAL_FAILED\x10\x05*\xcc\x01\n" +
+	"\n" +
+	"ErrorClass\x12\x15\n" +
+	"\x11ERROR_CLASS_OTHER\x10\x00\x12\x17\n" +
+	"\x13ERROR_CLASS_INVALID\x10\x01\x12\x14\n" +
+	"\x10ERROR_CLASS_FULL\x10\x02\x12\x16\n" +
+	"\x12ERROR_CLASS_CLOSED\x10\x03\x12\x16\n" +
+	"\x12ERROR_CLASS_EXISTS\x10\x04\x12\x18\n" +
+	"\x14ERROR_CLASS_CANCELED\x10\x05\x12\x18\n" +
+	"\x14ERROR_CLASS_DEADLINE\x10\x06\x12\x14\n" +
+	"\x10ERROR_CLASS_AWAY\x10\aB*Z(github.com/penstock-go/penstock/messagesb\x06proto3"
 
 var (
 	file_cluster_proto_rawDescOnce sync.Once
@@ -478,25 +878,33 @@ func file_cluster_proto_rawDescGZIP() []byte {
 	return file_cluster_proto_rawDescData
 }
 
-var file_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_cluster_proto_goTypes = []any{
-	(Refusal)(0),    // 0: penstock.cluster.v1.Refusal
-	(*Batch)(nil),   // 1: penstock.cluster.v1.Batch
-	(*Pong)(nil),    // 2: penstock.cluster.v1.Pong
-	(*Request)(nil), // 3: penstock.cluster.v1.Request
-	(*Answer)(nil),  // 4: penstock.cluster.v1.Answer
+	(Refusal)(0),       // 0: penstock.cluster.v1.Refusal
+	(ErrorClass)(0),    // 1: penstock.cluster.v1.ErrorClass
+	(*Batch)(nil),      // 2: penstock.cluster.v1.Batch
+	(*Pong)(nil),       // 3: penstock.cluster.v1.Pong
+	(*Request)(nil),    // 4: penstock.cluster.v1.Request
+	(*Answer)(nil),     // 5: penstock.cluster.v1.Answer
+	(*RoomCall)(nil),   // 6: penstock.cluster.v1.RoomCall
+	(*NotOwner)(nil),   // 7: penstock.cluster.v1.NotOwner
+	(*RoomError)(nil),  // 8: penstock.cluster.v1.RoomError
+	(*Owned)(nil),      // 9: penstock.cluster.v1.Owned
+	(*OwnedShard)(nil), // 10: penstock.cluster.v1.OwnedShard
 }
 var file_cluster_proto_depIdxs = []int32{
-	2, // 0: penstock.cluster.v1.Batch.pong:type_name -> penstock.cluster.v1.Pong
-	3, // 1: penstock.cluster.v1.Batch.requests:type_name -> penstock.cluster.v1.Request
-	4, // 2: penstock.cluster.v1.Batch.answers:type_name -> penstock.cluster.v1.Answer
-	0, // 3: penstock.cluster.v1.Answer.refusal:type_name -> penstock.cluster.v1.Refusal
-	4, // [4:4] is the sub-list for method output_type
-	4, // [4:4] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	3,  // 0: penstock.cluster.v1.Batch.pong:type_name -> penstock.cluster.v1.Pong
+	4,  // 1: penstock.cluster.v1.Batch.requests:type_name -> penstock.cluster.v1.Request
+	5,  // 2: penstock.cluster.v1.Batch.answers:type_name -> penstock.cluster.v1.Answer
+	0,  // 3: penstock.cluster.v1.Answer.refusal:type_name -> penstock.cluster.v1.Refusal
+	1,  // 4: penstock.cluster.v1.RoomError.class:type_name -> penstock.cluster.v1.ErrorClass
+	10, // 5: penstock.cluster.v1.Owned.shards:type_name -> penstock.cluster.v1.OwnedShard
+	6,  // [6:6] is the sub-list for method output_type
+	6,  // [6:6] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_cluster_proto_init() }
@@ -509,8 +917,8 @@ func file_cluster_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_proto_rawDesc), len(file_cluster_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   4,
+			NumEnums:      2,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

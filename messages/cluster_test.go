@@ -117,3 +117,21 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+// TestGoldenBytesOfRooms holds what is inside requests and answers.
+func TestGoldenBytesOfRooms(t *testing.T) {
+	for want, m := range map[string]proto.Message{
+		"08021204726f6f6d1a027237220161" + "2a0178": &RoomCall{Service: 2, Room: "room", Id: "r7", From: "a", Body: []byte("x")},
+		"0a016212" + "03623a311807":                 &NotOwner{Name: "b", Address: "b:1", Epoch: 7},
+		"0802120466756c6c":                          &RoomError{Class: ErrorClass_ERROR_CLASS_FULL, Text: "full"},
+		"0a01621203623a31" + "1a0408091005":         &Owned{Name: "b", Address: "b:1", Shards: []*OwnedShard{{Number: 9, Epoch: 5}}},
+	} {
+		got, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+		require.NoError(t, err)
+		require.Equal(t, want, hex.EncodeToString(got), "%T", m)
+		fields := m.ProtoReflect().Descriptor().Fields()
+		for i := range fields.Len() {
+			require.True(t, m.ProtoReflect().Has(fields.Get(i)), "%s", fields.Get(i).FullName())
+		}
+	}
+}

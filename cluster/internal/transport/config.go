@@ -62,6 +62,14 @@ func (c Config) withDefaults() Config {
 }
 
 func (c Config) validate() error {
+	if err := c.Check(); err != nil {
+		return fmt.Errorf("%w transport: %w", penstock.ErrInvalid, err)
+	}
+	return nil
+}
+
+// Check names every bad field and the values it takes.
+func (c Config) Check() error {
 	var errs []error
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
@@ -87,10 +95,7 @@ func (c Config) validate() error {
 	}
 	check(c.MaxPending >= 0 && c.MaxPending <= maxPending, "MaxPending is %d; it takes 1 to %d, or 0 for %d", c.MaxPending, maxPending, defaultPending)
 	check(c.Handle != nil, "Handle is nil; it takes what answers requests")
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("%w transport: %w", penstock.ErrInvalid, err)
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // validateTLS refuses what would let in more than those whose certificates were signed for this.
