@@ -29,7 +29,7 @@ func TestBadConfigurations(t *testing.T) {
 		{Config{Bind: "127.0.0.1:0", Advertise: "192.0.2.1:7300"}, "TLS is nil; plaintext is for loopback addresses only"},
 		{Config{Bind: "127.0.0.1:0", Advertise: "127.0.0.1:0"}, "Advertise is"},
 		{Config{Bind: "127.0.0.1:0", Advertise: "0.0.0.0:7300"}, "Advertise is"},
-		{Config{Bind: "0.0.0.0:0", TLS: ca.node()}, "Advertise is empty; it is needed"},
+		{Config{Bind: "0.0.0.0:0", TLS: nodeOf(t, ca)}, "Advertise is empty; it is needed"},
 		{Config{Bind: "127.0.0.1:70000"}, "Bind is"},
 	} {
 		test.cfg.Handle = handle

@@ -17,14 +17,15 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/penstock-go/penstock/internal/authority"
 	"github.com/penstock-go/penstock/messages"
 )
 
 // besieged is a peer, and a node that goes on talking to it whatever others do.
-func besieged(t *testing.T) (ca authority, p *neighbour) {
+func besieged(t *testing.T) (ca *authority.Authority, p *neighbour) {
 	ca = newAuthority(t)
-	p = startPeer(t, ca.spec(t))
-	node := open(t, func(c *Config) { c.TLS = ca.node() })
+	p = startPeer(t, spec{CA: ca})
+	node := open(t, func(c *Config) { c.TLS = nodeOf(t, ca) })
 	awaitUp(t, node, p.address)
 	losses := node.Links()[0].Losses
 	t.Cleanup(func() {
@@ -42,9 +43,9 @@ func TestStrangersAreRefused(t *testing.T) {
 		return
 	}
 	ca, p := besieged(t)
-	wrong := newAuthority(t).node()
-	wrong.RootCAs = ca.node().RootCAs // it believes the peer, which does not believe it
-	none := ca.node()
+	wrong := nodeOf(t, newAuthority(t))
+	wrong.RootCAs = nodeOf(t, ca).RootCAs // it believes the peer, which does not believe it
+	none := nodeOf(t, ca)
 	none.Certificates = nil
 	for name, c := range map[string]*tls.Config{"no certificate": none, "a wrong one": wrong} {
 		conn, err := tls.Dial("tcp", p.address, c)
@@ -63,8 +64,8 @@ func TestANodeDoesNotTalkToStrangers(t *testing.T) {
 		return
 	}
 	ca := newAuthority(t)
-	p := startPeer(t, newAuthority(t).spec(t))
-	node := open(t, hasty, func(c *Config) { c.TLS = ca.node() })
+	p := startPeer(t, spec{CA: newAuthority(t)})
+	node := open(t, hasty, func(c *Config) { c.TLS = nodeOf(t, ca) })
 	_, err := node.Call(t.Context(), p.address, kindEcho, 0, nil)
 	require.ErrorIs(t, err, ErrDown)
 }
@@ -88,8 +89,8 @@ func TestRandomBytesAreRefused(t *testing.T) {
 }
 
 // intrude opens a stream of the library to a peer, as somebody with a good certificate.
-func intrude(t *testing.T, ca authority, p *neighbour) (remote.RemotingClient, remote.Remoting_ReceiveClient) {
-	conn, err := grpc.NewClient(p.address, grpc.WithTransportCredentials(credentials.NewTLS(ca.node())))
+func intrude(t *testing.T, ca *authority.Authority, p *neighbour) (remote.RemotingClient, remote.Remoting_ReceiveClient) {
+	conn, err := grpc.NewClient(p.address, grpc.WithTransportCredentials(credentials.NewTLS(nodeOf(t, ca))))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	client := remote.NewRemotingClient(conn)

@@ -2,17 +2,10 @@ package transport
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/binary"
 	"fmt"
 	"log/slog"
-	"math/big"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -25,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/penstock-go/penstock/internal/authority"
 	"github.com/penstock-go/penstock/internal/victim"
 )
 
@@ -46,11 +40,10 @@ const (
 
 // spec is what a peer's process is told.
 type spec struct {
-	Bind    string
-	TLS     bool
-	CA, Key []byte // what signs the certificates
-	Limit   int
-	Hasty   bool // it loses its patience after a second, as nodes do
+	Bind  string
+	CA    *authority.Authority // what signs the certificates; nil: plaintext
+	Limit int
+	Hasty bool // it loses its patience after a second, as nodes do
 }
 
 // patient is for tests that are not about that: the machine may be as slow as it likes.
@@ -64,12 +57,12 @@ func serve(s spec) error {
 	if !s.Hasty {
 		patient(&cfg)
 	}
-	if s.TLS {
-		ca, err := parseAuthority(s.CA, s.Key)
+	if s.CA != nil {
+		mutual, err := s.CA.Node()
 		if err != nil {
 			return err
 		}
-		cfg.TLS = ca.node()
+		cfg.TLS = mutual
 	}
 	cfg.Logger = slog.New(slog.NewTextHandler(sayer{}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	t, err := New(cfg)
@@ -278,57 +271,15 @@ func awaitUp(t *testing.T, node *Transport, address string) {
 	}, time.Minute, 5*time.Millisecond)
 }
 
-// authority signs certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+func newAuthority(t *testing.T) *authority.Authority {
+	ca, err := authority.New()
+	require.NoError(t, err)
+	return ca
 }
 
-func newAuthority(t *testing.T) authority {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// nodeOf is what a node signed by the authority has.
+func nodeOf(t *testing.T, ca *authority.Authority) *tls.Config {
+	c, err := ca.Node()
 	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "nodes"}, NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	cert, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	return authority{cert, key}
-}
-
-func parseAuthority(der, key []byte) (a authority, err error) {
-	if a.cert, err = x509.ParseCertificate(der); err != nil {
-		return a, err
-	}
-	a.key, err = x509.ParseECPrivateKey(key)
-	return a, err
-}
-
-func (a authority) spec(t *testing.T) spec {
-	key, err := x509.MarshalECPrivateKey(a.key)
-	require.NoError(t, err)
-	return spec{TLS: true, CA: a.cert.Raw, Key: key}
-}
-
-// node is what a node signed by the authority has.
-func (a authority) node() *tls.Config {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		panic(err)
-	}
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(2), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
-	}, a.cert, key.Public(), a.key)
-	if err != nil {
-		panic(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(a.cert)
-	return &tls.Config{
-		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
-		RootCAs:      pool, ClientCAs: pool,
-	}
+	return c
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/asynkron/protoactor-go/remote"
@@ -25,6 +26,7 @@ const (
 // message, and then takes what there is. So the batch grows with the load, and whatever is taken out before was never sent.
 type outbox struct {
 	slip     bool          // one is under way
+	held     bool          // what stands in line waits for more, which comes at once
 	since    time.Duration // since when
 	ping     bool
 	echo     uint64 // of the ping that is to be answered; 0: none
@@ -55,16 +57,30 @@ func (p parcel) Deserialize() (remote.RootSerializable, error) { return nil, nil
 
 // Serialize is called by the library's writer, right before it encodes what it is given.
 func (s slip) Serialize() (remote.RootSerialized, error) {
+	runtime.Gosched() // those who can run are about to ask or to answer
 	s.mu.Lock()
 	defer s.unlock() // asks for room again if something is left
 	s.out.slip = false
 	return parcel{s.take(s.node.now())}, nil
 }
 
+// hold keeps answers back while the requests of one batch are handled, which does not take long: handlers do not block.
+func (l *link) hold() {
+	l.mu.Lock()
+	l.out.held = true
+	l.mu.Unlock()
+}
+
+func (l *link) unhold() {
+	l.mu.Lock()
+	l.out.held = false
+	l.unlock()
+}
+
 // unlock ends a change of the link, and asks the writer for room if there is something to write. It does so without the lock: the library
 // may call back at once.
 func (l *link) unlock() {
-	ask := !l.closed && !l.out.slip && !l.out.empty()
+	ask := !l.closed && !l.out.slip && !l.out.held && !l.out.empty()
 	if ask {
 		l.out.slip, l.out.since = true, l.node.now()
 	}

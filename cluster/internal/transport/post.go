@@ -26,7 +26,13 @@ func (t *Transport) receive(b *messages.Batch) {
 		t.logger.Warn("a message of nobody who could be answered was dropped", "from", b.GetFrom(), "err", err)
 		return
 	}
-	for _, r := range l.receive(b) {
+	begun := l.receive(b)
+	if len(begun) == 0 {
+		return
+	}
+	l.hold()
+	defer l.unhold()
+	for _, r := range begun {
 		r.handle(t.cfg.Handle)
 	}
 }

@@ -18,8 +18,8 @@ func TestAnswers(t *testing.T) {
 		return
 	}
 	ca := newAuthority(t)
-	p := startPeer(t, ca.spec(t))
-	node := open(t, func(c *Config) { c.TLS = ca.node() })
+	p := startPeer(t, spec{CA: ca})
+	node := open(t, func(c *Config) { c.TLS = nodeOf(t, ca) })
 	require.False(t, node.Up(p.address))
 	a, err := node.Call(within(t, time.Minute), p.address, kindEcho, 7, []byte("hello"))
 	require.NoError(t, err)
