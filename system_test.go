@@ -56,12 +56,14 @@ func TestClassesOfErrorsAreTheSupervisors(t *testing.T) {
 	assert.True(t, errors.As(error(&supervisor.PanicError{Value: 1}), &panicked))
 }
 
+type nothing struct{ registry.Life }
+
 // panicking is a family whose actor panics on every string.
-func panicking(t *testing.T, sys *penstock.System) *supervisor.Family[string, int] {
+func panicking(t *testing.T, sys *penstock.System) *supervisor.Family[string, nothing] {
 	t.Helper()
-	f, err := supervisor.NewFamily(sys.Tree(), supervisor.Spec[string, int]{
+	f, err := supervisor.NewFamily(sys.Tree(), supervisor.Spec[string, nothing]{
 		Kind: "test", Name: "panics",
-		New: func(*registry.Entry[string, int]) actor.Actor {
+		New: func(*registry.Entry[string, nothing]) actor.Actor {
 			return actor.ReceiveFunc(func(c actor.Context) {
 				if _, ok := c.Message().(string); ok {
 					panic("on purpose")

@@ -27,16 +27,19 @@ type Directory[K comparable, V any] struct {
 // parts is a power of two, and large enough for as many cores to add at once.
 const parts = 64
 
-// NewDirectory returns an empty directory that holds at most bound entries; 0 means no bound.
-func NewDirectory[K comparable, V any](bound int) *Directory[K, V] {
+// NewDirectory returns an empty directory that holds at most bound entries; 0 means no bound. V embeds a [Life]; the third type is
+// inferred.
+func NewDirectory[K comparable, V any, _ Living[V]](bound int) *Directory[K, V] {
 	return &Directory[K, V]{seed: maphash.MakeSeed(), bound: int64(bound), loose: mayHoldAny(reflect.TypeFor[K]())}
 }
 
-// place is the part of a key, and its hash there, which is never 0.
+// place is the part of a key, and its hash.
 func (d *Directory[K, V]) place(key K) (*index[K, V], uint64) {
-	h := maphash.Comparable(d.seed, key)
-	return &d.parts[h>>58], h | 1<<63
+	hash := hashOf(d.seed, key)
+	return &d.parts[hash>>58], hash
 }
+
+func hashOf[K comparable](seed maphash.Seed, key K) uint64 { return maphash.Comparable(seed, key) }
 
 // Lookup returns the entry of key, if there is one.
 func (d *Directory[K, V]) Lookup(key K) (*Entry[K, V], bool) {
@@ -74,7 +77,7 @@ func (d *Directory[K, V]) LookupOrAdd(key K, init func(*Entry[K, V])) (e *Entry[
 	}()
 	e = &Entry[K, V]{key: key}
 	init(e)
-	part.add(e, hash)
+	part.add(e, d.seed)
 	added = true
 	return e, true, nil
 }
@@ -95,10 +98,10 @@ func (d *Directory[K, V]) reserve() bool {
 
 // Remove takes the entry out, if it is still the one that its key leads to, and reports whether it was.
 func (d *Directory[K, V]) Remove(e *Entry[K, V]) bool {
-	part, hash := d.place(e.key)
+	part, _ := d.place(e.key)
 	part.mu.Lock()
 	defer part.mu.Unlock()
-	if !part.remove(e, hash) {
+	if !part.remove(e, d.seed) {
 		return false
 	}
 	d.count.Add(-1)

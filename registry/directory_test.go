@@ -12,23 +12,23 @@ import (
 )
 
 func TestLookupOrAddOnceForOneKey(t *testing.T) {
-	d := NewDirectory[int, int](0)
+	d := NewDirectory[int, room](0)
 	const callers, keys = 8, 500
 	var inits, adds atomic.Int64
-	var seen [callers][keys]*Entry[int, int]
+	var seen [callers][keys]*Entry[int, room]
 	var wg sync.WaitGroup
 	for c := range callers {
 		wg.Go(func() {
 			for k := range keys {
-				e, added, err := d.LookupOrAdd(k, func(e *Entry[int, int]) {
+				e, added, err := d.LookupOrAdd(k, func(e *Entry[int, room]) {
 					inits.Add(1)
-					e.Value = e.Key() * 2
+					e.Value.n = e.Key() * 2
 				})
 				if added {
 					adds.Add(1)
 				}
 				if assert.NoError(t, err) {
-					assert.Equal(t, 2*k, e.Value, "prepared before anybody sees it")
+					assert.Equal(t, 2*k, e.Value.n, "prepared before anybody sees it")
 				}
 				seen[c][k] = e
 			}
@@ -45,13 +45,13 @@ func TestLookupOrAddOnceForOneKey(t *testing.T) {
 
 func TestG5_BoundIsExactUnderConcurrency(t *testing.T) {
 	const bound = 50
-	d := NewDirectory[int, int](bound)
+	d := NewDirectory[int, room](bound)
 	var held, peak atomic.Int64
 	var wg sync.WaitGroup
 	for c := range 8 {
 		wg.Go(func() {
 			for i := range 5000 {
-				e, added, err := d.LookupOrAdd(c*1000+i%97, func(*Entry[int, int]) {})
+				e, added, err := d.LookupOrAdd(c*1000+i%97, func(*Entry[int, room]) {})
 				if err != nil {
 					assert.ErrorIs(t, err, ErrFull)
 					continue
@@ -79,21 +79,21 @@ func TestG5_BoundIsExactUnderConcurrency(t *testing.T) {
 	}
 	assert.Equal(t, d.Len(), n)
 	for k := 1 << 20; d.Len() < bound; k++ { // whatever happened, all its places are there
-		_, added, err := d.LookupOrAdd(k, func(*Entry[int, int]) {})
+		_, added, err := d.LookupOrAdd(k, func(*Entry[int, room]) {})
 		require.NoError(t, err)
 		require.True(t, added)
 	}
-	_, _, err := d.LookupOrAdd(-1, func(*Entry[int, int]) { t.Error("no entry is made for nothing") })
+	_, _, err := d.LookupOrAdd(-1, func(*Entry[int, room]) { t.Error("no entry is made for nothing") })
 	require.ErrorIs(t, err, ErrFull)
 }
 
 func TestRemoveTakesOnlyTheSameEntry(t *testing.T) {
-	d := NewDirectory[string, int](0)
-	old, _, err := d.LookupOrAdd("k", func(*Entry[string, int]) {})
+	d := NewDirectory[string, room](0)
+	old, _, err := d.LookupOrAdd("k", func(*Entry[string, room]) {})
 	require.NoError(t, err)
 	require.True(t, d.Remove(old))
 	require.False(t, d.Remove(old), "twice")
-	next, added, err := d.LookupOrAdd("k", func(*Entry[string, int]) {})
+	next, added, err := d.LookupOrAdd("k", func(*Entry[string, room]) {})
 	require.NoError(t, err)
 	require.True(t, added)
 	require.False(t, d.Remove(old), "its key leads to another")
@@ -101,27 +101,27 @@ func TestRemoveTakesOnlyTheSameEntry(t *testing.T) {
 	assert.True(t, ok)
 	assert.Same(t, next, found)
 	assert.Equal(t, 1, d.Len())
-	assert.False(t, d.Remove(&Entry[string, int]{key: "never there"}))
+	assert.False(t, d.Remove(&Entry[string, room]{key: "never there"}))
 	assert.Equal(t, 1, d.Len())
 }
 
 // A panic in init is its caller's; it leaves no entry, no place taken and nothing locked.
 func TestInitMayPanic(t *testing.T) {
-	d := NewDirectory[int, int](1)
+	d := NewDirectory[int, room](1)
 	for range 3 {
-		require.PanicsWithValue(t, "init", func() { _, _, _ = d.LookupOrAdd(1, func(*Entry[int, int]) { panic("init") }) })
+		require.PanicsWithValue(t, "init", func() { _, _, _ = d.LookupOrAdd(1, func(*Entry[int, room]) { panic("init") }) })
 	}
 	_, ok := d.Lookup(1)
 	assert.False(t, ok)
-	_, added, err := d.LookupOrAdd(1, func(*Entry[int, int]) {}) // would hang here
+	_, added, err := d.LookupOrAdd(1, func(*Entry[int, room]) {}) // would hang here
 	require.NoError(t, err)
 	assert.True(t, added)
 }
 
 func TestAllStopsWhenTold(t *testing.T) {
-	d := NewDirectory[int, int](0)
+	d := NewDirectory[int, room](0)
 	for k := range 10 {
-		_, _, err := d.LookupOrAdd(k, func(*Entry[int, int]) {})
+		_, _, err := d.LookupOrAdd(k, func(*Entry[int, room]) {})
 		require.NoError(t, err)
 	}
 	n := 0
@@ -140,13 +140,13 @@ func TestAllStopsWhenTold(t *testing.T) {
 func TestDirectoryMatchesMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		bound := rapid.IntRange(0, 6).Draw(t, "bound")
-		d, model := NewDirectory[string, int](bound), map[string]*Entry[string, int]{}
-		var old []*Entry[string, int]
+		d, model := NewDirectory[string, room](bound), map[string]*Entry[string, room]{}
+		var old []*Entry[string, room]
 		key := rapid.SampledFrom([]string{"", "a", "b", "c", "d", "e", "f", "g"})
 		t.Repeat(map[string]func(*rapid.T){
 			"add": func(t *rapid.T) {
 				k := key.Draw(t, "key")
-				e, added, err := d.LookupOrAdd(k, func(e *Entry[string, int]) { e.Value = len(old) })
+				e, added, err := d.LookupOrAdd(k, func(e *Entry[string, room]) { e.Value.n = len(old) })
 				if have := model[k]; have != nil {
 					require.NoError(t, err)
 					require.Same(t, have, e)
@@ -193,11 +193,11 @@ func TestDirectoryMatchesMap(t *testing.T) {
 }
 
 func BenchmarkLookup(b *testing.B) {
-	d := NewDirectory[string, int](0)
+	d := NewDirectory[string, room](0)
 	ids := make([]string, 100_000)
 	for i := range ids {
 		ids[i] = "user-" + strconv.Itoa(i)
-		if _, _, err := d.LookupOrAdd(ids[i], func(*Entry[string, int]) {}); err != nil {
+		if _, _, err := d.LookupOrAdd(ids[i], func(*Entry[string, room]) {}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -212,10 +212,10 @@ func BenchmarkLookup(b *testing.B) {
 }
 
 func BenchmarkAddRemove(b *testing.B) {
-	d := NewDirectory[int, int](1 << 20)
+	d := NewDirectory[int, room](1 << 20)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		e, _, err := d.LookupOrAdd(i, func(*Entry[int, int]) {})
+		e, _, err := d.LookupOrAdd(i, func(*Entry[int, room]) {})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -224,17 +224,17 @@ func BenchmarkAddRemove(b *testing.B) {
 }
 
 func BenchmarkEnterLeave(b *testing.B) {
-	e, _ := running()
+	l, _ := running()
 	b.ReportAllocs()
 	for b.Loop() {
-		e.Enter()
-		e.Leave()
+		l.Enter()
+		l.Leave()
 	}
 }
 
 func TestWhatCannotBeComparedIsRefused(t *testing.T) {
-	d := NewDirectory[any, int](0)
-	none := func(*Entry[any, int]) { require.Fail(t, "nothing is made") }
+	d := NewDirectory[any, room](0)
+	none := func(*Entry[any, room]) { require.Fail(t, "nothing is made") }
 	for _, key := range []any{[]int{1}, [1]any{[]int{1}}, struct{ f any }{func() {}}} {
 		_, found := d.Lookup(key)
 		require.False(t, found)
@@ -242,7 +242,7 @@ func TestWhatCannotBeComparedIsRefused(t *testing.T) {
 		require.ErrorIs(t, err, ErrUnhashable)
 	}
 	for _, key := range []any{nil, 1, "a", [1]any{1}, struct{ f any }{2}} {
-		_, added, err := d.LookupOrAdd(key, func(*Entry[any, int]) {})
+		_, added, err := d.LookupOrAdd(key, func(*Entry[any, room]) {})
 		require.NoError(t, err)
 		require.True(t, added)
 		_, found := d.Lookup(key)

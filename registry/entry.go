@@ -1,128 +1,16 @@
 package registry
 
-import (
-	"sync/atomic"
-	"time"
-
-	"github.com/asynkron/protoactor-go/actor"
-)
-
-// An entry's state is one word, so that a sender learns with one addition whether it may go ahead: three marks, and
-// below them the number of senders in flight.
-const (
-	retired   = 1 << 62 // closed to senders; never together with open
-	open      = 1 << 61 // senders hand their messages to the actor's mailbox themselves
-	dismissed = 1 << 60 // ended for good on demand; always together with retired
-	senders   = dismissed>>1 - 1
-)
-
-// Entry stands for one ID: the room's own part of it, and where its actor is. Entries are made by a [Directory].
+// Entry stands for one ID: it has the room's own part of it. Entries are made by a [Directory].
 type Entry[K comparable, V any] struct {
 	key K // before Value, whose first words are what a call touches next: they share a cache line
 
-	// Value is the room's part: gate and state. The registry never touches it.
+	// Value is the room's part: gate and state, and the entry's [Life]. The registry never touches it.
 	Value V
-
-	actor    atomic.Pointer[Actor] // nil while no actor runs for this entry
-	state    atomic.Int64
-	lastUsed atomic.Int64 // offset from the tree's epoch
 }
-
-// Actor is one start of an entry's actor, and where it takes its messages.
-type Actor struct {
-	PID        *actor.PID
-	Mailbox    Mailbox
-	Generation uint64
-}
-
-// Mailbox is where an actor takes its messages. Post reports false, and has not taken the message, when the actor has
-// ended. It is used instead of the PID because the engine drops what is sent to the PID of an actor that ends.
-type Mailbox interface{ Post(message any) bool }
 
 // Key is the entry's ID.
 func (e *Entry[K, V]) Key() K { return e.key }
 
-// Enter counts a sender in, always, and reports whether it may hand its message to the actor itself. If not, the
-// message goes to the supervisor, and the sender stays counted in until the supervisor has dealt with it. So no later
-// message can overtake it.
-func (e *Entry[K, V]) Enter() bool { return e.state.Add(1)&open != 0 }
-
-// Leave counts a sender out.
-func (e *Entry[K, V]) Leave() { e.state.Add(-1) }
-
-// Open lets senders go to the actor directly, unless one is in flight: then the supervisor tries again when it has
-// dealt with that one's message. It reports whether the entry is open. Only the entry's supervisor calls it.
-func (e *Entry[K, V]) Open() bool { return e.state.CompareAndSwap(0, open) || e.state.Load()&open != 0 }
-
-// Retire closes the entry to senders, unless one is in flight. Only the entry's supervisor calls it.
-func (e *Entry[K, V]) Retire() bool {
-	return e.state.CompareAndSwap(open, retired) || e.state.CompareAndSwap(0, retired)
-}
-
-// Reopen takes back a Retire; if there is an actor, Open follows.
-func (e *Entry[K, V]) Reopen() { e.state.And(^int64(retired)) }
-
-// Condemn closes the entry to new senders even though some may be in flight: its actor ended and will not return.
-func (e *Entry[K, V]) Condemn() {
-	e.state.Or(retired)
-	e.state.And(^int64(open))
-}
-
-// Dismiss closes the entry to new senders for good: its key no longer leads to it, and nothing sent to it is passed on to
-// a successor. Only the entry's family calls it, after it took the entry out of its directory.
-func (e *Entry[K, V]) Dismiss() {
-	e.state.Or(retired | dismissed)
-	e.state.And(^int64(open))
-}
-
-// Dismissed reports whether the entry was ended for good by Dismiss.
-func (e *Entry[K, V]) Dismissed() bool { return e.state.Load()&dismissed != 0 }
-
-// Retired reports whether the entry is closed to senders.
-func (e *Entry[K, V]) Retired() bool { return e.state.Load()&retired != 0 }
-
-// InFlight is the number of senders that are counted in.
-func (e *Entry[K, V]) InFlight() int { return int(e.state.Load() & senders) }
-
-// Actor is the running actor; nil while there is none, and the supervisor takes the message.
-func (e *Entry[K, V]) Actor() *Actor { return e.actor.Load() }
-
-// PID is the running actor's address, or nil.
-func (e *Entry[K, V]) PID() *actor.PID {
-	if a := e.actor.Load(); a != nil {
-		return a.PID
-	}
-	return nil
-}
-
-// Publish makes a new actor known; senders use it after Open. Only the entry's supervisor calls it, and only after
-// the actor has been spawned: a message to an address that is still being registered may panic in its sender.
-func (e *Entry[K, V]) Publish(a *Actor) {
-	e.actor.Store(a)
-}
-
-// Withdraw makes the actor unknown again, because it has ended. Only the entry's supervisor calls it.
-func (e *Entry[K, V]) Withdraw() {
-	e.state.And(^int64(open))
-	e.actor.Store(nil)
-}
-
-// Generation tells the starts of actors apart: each start in a family has its own, and a later start a larger one. It is that
-// of the running actor, and 0 while there is none.
-func (e *Entry[K, V]) Generation() uint64 {
-	if a := e.actor.Load(); a != nil {
-		return a.Generation
-	}
-	return 0
-}
-
-// Touch notes that the entry was used at the given offset from the tree's epoch. It writes only when the note
-// would move by more than grain, because a write is an order of magnitude dearer than the read on a busy gate.
-func (e *Entry[K, V]) Touch(at, grain time.Duration) {
-	if int64(at)-e.lastUsed.Load() > int64(grain) {
-		e.lastUsed.Store(int64(at))
-	}
-}
-
-// LastUsed is the offset of the last use, up to Touch's grain too early.
-func (e *Entry[K, V]) LastUsed() time.Duration { return time.Duration(e.lastUsed.Load()) }
+// Life is the one in Value. A room that is in a hurry takes it from there; here it is found at run time, which costs a few
+// nanoseconds.
+func (e *Entry[K, V]) Life() *Life { return any(&e.Value).(living).life() }

@@ -9,20 +9,20 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// length is how many slots the directory's tables have.
+// length is how many places the directory's tables have.
 func (d *Directory[K, V]) length() (n int) {
 	for i := range d.parts {
 		if table := d.parts[i].table.Load(); table != nil {
-			n += len(*table)
+			n += len(*table) * places
 		}
 	}
 	return n
 }
 
 func TestTablesFollowWhatIsLive(t *testing.T) {
-	d := NewDirectory[int, int](0)
-	add := func(key int) *Entry[int, int] {
-		e, added, err := d.LookupOrAdd(key, func(*Entry[int, int]) {})
+	d := NewDirectory[int, room](0)
+	add := func(key int) *Entry[int, room] {
+		e, added, err := d.LookupOrAdd(key, func(*Entry[int, room]) {})
 		require.NoError(t, err)
 		require.True(t, added)
 		return e
@@ -30,9 +30,9 @@ func TestTablesFollowWhatIsLive(t *testing.T) {
 	for i := range 200_000 { // what comes and goes leaves no trace
 		require.True(t, d.Remove(add(i)))
 	}
-	assert.LessOrEqual(t, d.length(), parts*2*smallest)
+	assert.LessOrEqual(t, d.length(), parts*2*places)
 
-	var entries []*Entry[int, int]
+	var entries []*Entry[int, room]
 	for i := range 50_000 {
 		entries = append(entries, add(i))
 	}
@@ -45,7 +45,7 @@ func TestTablesFollowWhatIsLive(t *testing.T) {
 	for _, e := range entries[10:] {
 		require.True(t, d.Remove(e))
 	}
-	assert.LessOrEqual(t, d.length(), parts*2*smallest)
+	assert.LessOrEqual(t, d.length(), parts*2*places)
 	for i := range 10 {
 		_, ok := d.Lookup(i)
 		require.True(t, ok)
@@ -54,11 +54,11 @@ func TestTablesFollowWhatIsLive(t *testing.T) {
 
 // TestReadersFindWhatStays looks up keys that stay while others come and go and the tables are built anew.
 func TestReadersFindWhatStays(t *testing.T) {
-	d := NewDirectory[string, int](0)
+	d := NewDirectory[string, room](0)
 	stay := make([]string, 100)
 	for i := range stay {
 		stay[i] = "stays " + strconv.Itoa(i)
-		_, _, err := d.LookupOrAdd(stay[i], func(*Entry[string, int]) {})
+		_, _, err := d.LookupOrAdd(stay[i], func(*Entry[string, room]) {})
 		require.NoError(t, err)
 	}
 	done := make(chan struct{})
@@ -81,9 +81,9 @@ func TestReadersFindWhatStays(t *testing.T) {
 	for w := range 4 {
 		writers.Go(func() {
 			for round := range 20 {
-				var mine []*Entry[string, int]
+				var mine []*Entry[string, room]
 				for i := range 500 {
-					e, _, err := d.LookupOrAdd(strconv.Itoa(w*1000+i*round), func(*Entry[string, int]) {})
+					e, _, err := d.LookupOrAdd(strconv.Itoa(w*1000+i*round), func(*Entry[string, room]) {})
 					if err != nil {
 						t.Error(err)
 						return

@@ -83,7 +83,7 @@ func TestG4_WhatComesAfterCloseIsAnswered(t *testing.T) {
 			r := note("")
 			f.Send(x, r)
 			require.ErrorIs(h, <-r.reply, ErrClosed)
-			assert.Zero(h, x.InFlight())
+			assert.Zero(h, x.Life().InFlight())
 		}
 		_, err := f.Get("new")
 		require.ErrorIs(h, err, ErrClosed)

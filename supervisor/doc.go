@@ -13,10 +13,10 @@
 //
 // # A child's life
 //
-// The first use of a key makes its [registry.Entry] and asks a spawner for the child. Messages go through
-// [Family.Send], which loses none: what reaches an actor that is just being started, restarted or passivated is kept
-// and handed to the next one, and what one sender sends to one entry keeps its order. A message that must be answered
-// implements [Undeliverable]; it is told the reason when no actor will ever handle it.
+// The first use of a key makes its [registry.Entry], whose Value embeds a [registry.Life], and asks a spawner for the child.
+// Messages go through [Family.Send], which loses none: what reaches an actor that is just being started, restarted or
+// passivated is kept and handed to the next one, and what one sender sends to one entry keeps its order. A message that must be
+// answered implements [Undeliverable]; it is told the reason when no actor will ever handle it.
 //
 // A child that panics has failed: the message in its hand is told so, and the spawner starts a new actor for the same
 // entry under a new generation, as its [Restart] type says: the first time at once, then after a back-off with jitter.

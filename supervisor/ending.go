@@ -18,7 +18,7 @@ func (s *spawner[K, V]) exited(ctx actor.Context, c *child[K, V], left []any) {
 	left = append(left, s.late[c]...)
 	delete(s.late, c)
 	e := c.entry
-	e.Withdraw()
+	e.Life().Withdraw()
 	f := s.family
 	restart := f.spec.Restart
 	switch {
@@ -31,7 +31,7 @@ func (s *spawner[K, V]) exited(ctx actor.Context, c *child[K, V], left []any) {
 		for _, message := range left {
 			s.reroute(e.Key(), message)
 		}
-	case e.Dismissed():
+	case e.Life().Dismissed():
 		s.end(c, left, ErrClosed)
 	case c.removed:
 		s.putToSleep(e, left, s.overrule)
@@ -101,7 +101,7 @@ func (s *spawner[K, V]) putToSleep(e *registry.Entry[K, V], left []any, reason e
 // end forgets an entry for good.
 func (s *spawner[K, V]) end(c *child[K, V], left []any, reason error) {
 	f, e := s.family, c.entry
-	e.Condemn()
+	e.Life().Condemn()
 	f.directory.Remove(e)
 	delete(s.records, e)
 	f.tree.counts.stopped.Add(1)
@@ -114,7 +114,7 @@ func (s *spawner[K, V]) end(c *child[K, V], left []any, reason error) {
 
 // remove ends a dismissed entry: its child, or what waits for one.
 func (s *spawner[K, V]) remove(e *registry.Entry[K, V]) {
-	if a := e.Actor(); a != nil {
+	if a := e.Life().Actor(); a != nil {
 		a.Mailbox.(*child[K, V]).stop()
 		return
 	}

@@ -36,7 +36,7 @@ func TestFamilyStartsOverThenCloses(t *testing.T) {
 		require.ErrorIs(h, h.ask(f, "a", crash(cause)), cause)
 		assert.Equal(h, []string{"started f/a", "gave up f/a", "started f/a", "gave up f/a", "restarted f/"}, h.history())
 		bystander, _ := f.Lookup("bystander")
-		assert.Nil(h, bystander.PID(), "everybody was stopped")
+		assert.Nil(h, bystander.Life().PID(), "everybody was stopped")
 		require.NoError(h, h.ask(f, "bystander", note("again")))
 		assert.Equal(h, []string{"kept", "again"}, bystander.Value.read())
 		assert.Len(h, bystander.Value.ended, 1)

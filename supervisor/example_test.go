@@ -11,7 +11,10 @@ import (
 )
 
 // account is what must survive a restart of its actor: it is the entry's Value.
-type account struct{ balance int }
+type account struct {
+	balance       int
+	registry.Life // where its actor is; every Value has one
+}
 
 // deposit is a message that waits for its answer.
 type deposit struct {

@@ -40,8 +40,9 @@ type Family[K comparable, V any] struct {
 	closeErr   error         // valid once closed is closed
 }
 
-// NewFamily starts a family in the tree. The error names every bad field of spec, or is [ErrClosed].
-func NewFamily[K comparable, V any](t *Tree, spec Spec[K, V]) (*Family[K, V], error) {
+// NewFamily starts a family in the tree. V embeds a [registry.Life]; the third type is inferred. The error names every bad field
+// of spec, or is [ErrClosed].
+func NewFamily[K comparable, V any, P registry.Living[V]](t *Tree, spec Spec[K, V]) (*Family[K, V], error) {
 	spec = spec.withDefaults()
 	if err := spec.validate(); err != nil {
 		return nil, err
@@ -50,7 +51,7 @@ func NewFamily[K comparable, V any](t *Tree, spec Spec[K, V]) (*Family[K, V], er
 		spec:       spec,
 		tree:       t,
 		logger:     t.logger.With("kind", spec.Kind, "family", spec.Name),
-		directory:  registry.NewDirectory[K, V](spec.MaxChildren),
+		directory:  registry.NewDirectory[K, V, P](spec.MaxChildren),
 		seed:       maphash.MakeSeed(),
 		prefix:     spec.Kind + "/" + spec.Name + "/",
 		dispatcher: cmp.Or(spec.Dispatcher, t.dispatcher),
@@ -116,7 +117,7 @@ func (f *Family[K, V]) Remove(e *registry.Entry[K, V]) bool {
 	if !f.directory.Remove(e) {
 		return false
 	}
-	e.Dismiss()
+	e.Life().Dismiss()
 	f.spawnerOf(e.Key()).send(&removal[K, V]{family: f, entry: e})
 	return true
 }
@@ -134,13 +135,13 @@ func (f *Family[K, V]) admit(key K, init func(*registry.Entry[K, V])) (e *regist
 		}
 	}()
 	e, added, err = f.directory.LookupOrAdd(key, func(e *registry.Entry[K, V]) {
-		e.Touch(f.tree.clock.Elapsed(), -1)
 		if f.spec.Init != nil {
 			f.spec.Init(e)
 		}
 		if init != nil {
 			init(e)
 		}
+		e.Life().Touch(f.tree.clock.Elapsed(), -1) // after them: they may make what it lies in
 	})
 	switch {
 	case errors.Is(err, registry.ErrFull):
@@ -157,10 +158,11 @@ func (f *Family[K, V]) Lookup(key K) (*registry.Entry[K, V], bool) { return f.di
 // Send routes a message to the entry's actor: the running one, or the next one if none is. A message that implements
 // [Undeliverable] is told if there will be none. Messages that one sender sends to one entry keep their order.
 func (f *Family[K, V]) Send(e *registry.Entry[K, V], message any) {
-	e.Touch(f.tree.clock.Elapsed(), f.spec.Idle/16)
-	if e.Enter() {
-		if a := e.Actor(); a != nil && a.Mailbox.Post(message) {
-			e.Leave()
+	life := e.Life()
+	life.Touch(f.tree.clock.Elapsed(), f.spec.Idle/16)
+	if life.Enter() {
+		if a := life.Actor(); a != nil && a.Mailbox.Post(message) {
+			life.Leave()
 			return
 		}
 	}
@@ -169,7 +171,7 @@ func (f *Family[K, V]) Send(e *registry.Entry[K, V], message any) {
 
 // Touch notes that the entry is in use now, for a room whose callers use its Value without a message.
 func (f *Family[K, V]) Touch(e *registry.Entry[K, V], now time.Time) {
-	e.Touch(f.tree.clock.Offset(now), f.spec.Idle/16)
+	e.Life().Touch(f.tree.clock.Offset(now), f.spec.Idle/16)
 }
 
 // Discard takes out an entry whose Value says that it has been put away, so that Get makes a new one.
@@ -226,7 +228,7 @@ func (f *Family[K, V]) stop(ctx context.Context) error {
 	}
 	f.closeErr = errors.Join(f.closeErr, await(ctx, f.ended, fmt.Sprintf("%s family %q", f.spec.Kind, f.spec.Name)))
 	for e := range f.directory.All() { // those whose actor was still to be started, or had been given up
-		e.Condemn()
+		e.Life().Condemn()
 		f.tellEnded(e, ErrClosed)
 		f.directory.Remove(e)
 	}

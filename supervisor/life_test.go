@@ -112,7 +112,7 @@ func TestG4_MessagesSurviveACrashInOrder(t *testing.T) {
 		synctest.Wait()
 		assert.Equal(h, want, e.Value.read())
 		assert.EqualValues(h, 3, h.tree.Info().Restarted)
-		assert.Zero(h, e.InFlight())
+		assert.Zero(h, e.Life().InFlight())
 	})
 }
 
@@ -152,7 +152,7 @@ func TestGivesUpOverTheIntensity(t *testing.T) {
 			synctest.Wait()
 		}
 		h.history()
-		generation := e.Generation()
+		generation := e.Life().Generation()
 		waits := note("never handled") // behind the one that breaks it
 		if h.tree.dispatcher == nil {
 			f.Send(e, newRequest(func(actor.Context, *entry) { time.Sleep(time.Millisecond); panic(cause) }))
@@ -171,7 +171,7 @@ func TestGivesUpOverTheIntensity(t *testing.T) {
 		require.ErrorIs(h, gaveUp, cause)
 		require.Len(h, e.Value.ended, 1, "whoever waits at the value is told")
 		require.ErrorIs(h, e.Value.ended[0], cause)
-		assert.Nil(h, e.PID())
+		assert.Nil(h, e.Life().PID())
 		assert.EqualValues(h, 1, h.tree.Info().GaveUp)
 		assert.Equal(h, []string{"gave up f/a"}, h.history())
 
@@ -180,7 +180,7 @@ func TestGivesUpOverTheIntensity(t *testing.T) {
 		require.NoError(h, h.ask(f, "a", note("back")))
 		assert.Equal(h, []string{"kept", "back"}, e.Value.read(), "its value stays")
 		assert.Same(h, e, h.get(f, "a"))
-		assert.Greater(h, e.Generation(), generation)
+		assert.Greater(h, e.Life().Generation(), generation)
 		assert.Equal(h, []string{"started f/a"}, h.history())
 		require.Error(h, h.ask(f, "a", crash(cause)))
 		assert.Equal(h, []string{"restarted f/a"}, h.history(), "with a clean record: the first restart is immediate")
@@ -236,7 +236,7 @@ func TestStaleEntryLeadsToTheNextActor(t *testing.T) {
 		require.NoError(h, <-r.reply)
 		assert.Equal(h, []string{"found"}, h.get(f, "a").Value.read())
 		assert.NotSame(h, old, h.get(f, "a"))
-		assert.Zero(h, old.InFlight())
+		assert.Zero(h, old.Life().InFlight())
 	})
 }
 

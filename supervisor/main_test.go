@@ -22,6 +22,7 @@ type desk struct {
 	mu    sync.Mutex
 	notes []string
 	ended []error
+	registry.Life
 }
 
 func (d *desk) note(s string) {

@@ -37,7 +37,7 @@ func TestIdleChildrenArePassivated(t *testing.T) {
 		}
 		require.NoError(h, h.ask(f, "a", note("")))
 		assert.NotSame(h, e, h.get(f, "a"))
-		assert.EqualValues(h, 2, h.get(f, "a").Generation())
+		assert.EqualValues(h, 2, h.get(f, "a").Life().Generation())
 	})
 }
 
@@ -54,12 +54,12 @@ func TestRoomDecidesWhetherToForget(t *testing.T) {
 		synctest.Wait()
 		require.Greater(h, asked.Load(), int32(5))
 		require.NoError(h, h.ask(f, "a", note("2")), "refused, it is open again")
-		require.True(h, e.Enter(), "for senders too")
+		require.True(h, e.Life().Enter(), "for senders too")
 		agree.Store(1)
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		require.Equal(h, 1, f.Len(), "not while a sender is in flight")
-		e.Leave()
+		e.Life().Leave()
 		time.Sleep(10 * time.Minute)
 		synctest.Wait()
 		assert.Zero(h, f.Len())

@@ -102,7 +102,7 @@ func TestDefaults(t *testing.T) {
 func TestBadSpecNamesEveryField(t *testing.T) {
 	tree := New(Config{})
 	defer func() { require.NoError(t, tree.Close(t.Context())) }()
-	_, err := NewFamily(tree, Spec[int, int]{
+	_, err := NewFamily(tree, Spec[int, tally]{
 		Restart: 7, MaxChildren: -1, Idle: -1, Spawners: 2000,
 		Intensity: Intensity{Failures: -1, Period: -1}, Escalation: Intensity{Failures: -2, Period: 1}, Backoff: Backoff{Min: 2, Max: 1},
 	})

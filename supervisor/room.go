@@ -26,7 +26,7 @@ import (
 // read and a tree can close as early as that.
 type Room[V any] struct {
 	spec   RoomSpec[V]
-	family atomic.Pointer[Family[string, Seat[V]]] // nil until it is open
+	family atomic.Pointer[Family[string, place[V]]] // nil until it is open
 }
 
 // RoomSpec says what a room's members are. Kind, Name and Advance are required. A member's state is in the member, which
@@ -62,11 +62,11 @@ const Never time.Duration = math.MaxInt64
 // Open starts the room's family in the tree. It is called once. The error names every bad field of spec, or is [ErrClosed].
 func (r *Room[V]) Open(t *Tree, spec RoomSpec[V]) error {
 	r.spec = spec
-	family := Spec[string, Seat[V]]{
+	family := Spec[string, place[V]]{
 		Kind:  spec.Kind,
 		Name:  spec.Name,
-		New:   func(e *registry.Entry[string, Seat[V]]) actor.Actor { return &keeper[V]{seat: &e.Value} },
-		Ended: func(e *registry.Entry[string, Seat[V]], reason error) { e.Value.ended(reason) },
+		New:   func(e *registry.Entry[string, place[V]]) actor.Actor { return &keeper[V]{seat: &e.Value.seat} },
+		Ended: func(e *registry.Entry[string, place[V]], reason error) { e.Value.seat.ended(reason) },
 		Shut:  r.shut,
 		Drain: spec.Drain,
 	}
@@ -103,8 +103,8 @@ func (r *Room[V]) Add(name string, sit func(*Seat[V]) V) error {
 	if f == nil {
 		return fmt.Errorf("%w: the room is not open", ErrClosed)
 	}
-	_, err := f.Add(name, func(e *registry.Entry[string, Seat[V]]) {
-		s := &e.Value
+	_, err := f.Add(name, func(e *registry.Entry[string, place[V]]) {
+		s := &e.Value.seat
 		s.room, s.entry, s.wake.seat = r, e, s
 		s.member = sit(s)
 	})
@@ -121,7 +121,7 @@ func (r *Room[V]) Lookup(name string) (*Seat[V], bool) {
 	if !ok {
 		return nil, false
 	}
-	return &e.Value, true
+	return &e.Value.seat, true
 }
 
 // All walks over the members, by name but in no order. Those that come or go meanwhile may be missed or seen.
@@ -132,7 +132,7 @@ func (r *Room[V]) All() iter.Seq2[string, V] {
 			return // it opens, and is empty
 		}
 		for e := range f.All() {
-			if !yield(e.Key(), e.Value.member) {
+			if !yield(e.Key(), e.Value.seat.member) {
 				return
 			}
 		}

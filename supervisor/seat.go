@@ -15,8 +15,14 @@ import (
 type Seat[V any] struct {
 	member V
 	room   *Room[V]
-	entry  *registry.Entry[string, Seat[V]]
+	entry  *registry.Entry[string, place[V]]
 	wake   wake[V]
+}
+
+// place is what a room's directory has of a seat.
+type place[V any] struct {
+	seat          Seat[V]
+	registry.Life // beside the seat: it is no part of what a seat can do
 }
 
 // Member is who sits there.

@@ -128,7 +128,7 @@ func (s *spawner[K, V]) send(message any) { s.PostUserMessage(message) }
 // Undelivered implements Undeliverable: the spawner has ended.
 func (d *delivery[K, V]) Undelivered(reason error) {
 	refuse(d.message, reason)
-	d.entry.Leave()
+	d.entry.Life().Leave()
 }
 
 // Undelivered implements Undeliverable: the spawner has ended, and with it the entry's actor.
@@ -136,10 +136,11 @@ func (r *removal[K, V]) Undelivered(reason error) { r.family.tellEnded(r.entry, 
 
 // ensure starts the entry's child unless it runs, waits for its restart, or may not be started.
 func (s *spawner[K, V]) ensure(ctx actor.Context, e *registry.Entry[K, V]) bool {
-	if e.PID() != nil {
+	life := e.Life()
+	if life.PID() != nil {
 		return true
 	}
-	if s.halting || s.refusal != nil || e.Retired() || s.waiting[e] != nil {
+	if s.halting || s.refusal != nil || life.Retired() || s.waiting[e] != nil {
 		return false
 	}
 	s.spawn(ctx, e, Started, nil, nil)
@@ -161,7 +162,7 @@ func (s *spawner[K, V]) spawn(ctx actor.Context, e *registry.Entry[K, V], what E
 	c.start.Mailbox = c
 	s.alive++
 	s.children = append(s.children, c)
-	e.Publish(&c.start)
+	e.Life().Publish(&c.start)
 	if what == Restarted {
 		f.tree.counts.restarted.Add(1)
 	} else {
@@ -171,7 +172,7 @@ func (s *spawner[K, V]) spawn(ctx actor.Context, e *registry.Entry[K, V], what E
 	for _, message := range parked {
 		s.pass(c, message)
 	}
-	e.Open()
+	e.Life().Open()
 	s.armSweeper()
 }
 
@@ -185,22 +186,23 @@ func (s *spawner[K, V]) pass(c *child[K, V], message any) {
 // deliver brings a message to the entry's child, present or future.
 func (s *spawner[K, V]) deliver(ctx actor.Context, d *delivery[K, V]) {
 	e, message := d.entry, d.message
+	life := e.Life()
 	defer func() {
-		e.Leave()
-		if e.Actor() != nil {
-			e.Open()
+		life.Leave()
+		if life.Actor() != nil {
+			life.Open()
 		}
 	}()
 	switch back := s.waiting[e]; {
 	case back != nil:
 		back.parked = append(back.parked, message)
 	case s.ensure(ctx, e):
-		s.pass(e.Actor().Mailbox.(*child[K, V]), message)
+		s.pass(life.Actor().Mailbox.(*child[K, V]), message)
 	case s.halting:
 		refuse(message, ErrClosed)
 	case s.refusal != nil:
 		refuse(message, s.refusal)
-	case e.Dismissed():
+	case life.Dismissed():
 		refuse(message, ErrClosed)
 	default:
 		s.reroute(e.Key(), message) // the entry was put away between the sender's look and its send

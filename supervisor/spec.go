@@ -22,7 +22,8 @@ type Spec[K comparable, V any] struct {
 
 	// New makes the actor for an entry, at every start. What must survive a restart belongs into the entry's Value.
 	New func(e *registry.Entry[K, V]) actor.Actor
-	// Init prepares a new entry's Value before anybody sees it. Default: it stays zero
+	// Init prepares a new entry's Value before anybody sees it. If V embeds what has the [registry.Life] as a pointer, Init sets
+	// that. Default: it stays zero
 	Init func(e *registry.Entry[K, V])
 	// MayForget is asked before an idle entry is put away; when it agrees the entry is gone. Default: always
 	MayForget func(e *registry.Entry[K, V]) bool

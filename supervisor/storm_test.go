@@ -10,10 +10,15 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/penstock-go/penstock/registry"
 )
 
 // tally is the value of the storms' entries.
-type tally struct{ n atomic.Int64 }
+type tally struct {
+	n atomic.Int64
+	registry.Life
+}
 
 // counted is what the storms send: a part of it is handled, the rest is told why not.
 type counted struct {

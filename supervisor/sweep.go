@@ -51,12 +51,12 @@ func (s *spawner[K, V]) sweep(below int) {
 // passivate stops the child if it is idle and nothing about it needs to be remembered.
 func (s *spawner[K, V]) passivate(c *child[K, V]) {
 	e := c.entry
-	if c.passive || s.unused(e) < s.family.spec.Idle || !e.Retire() {
+	if c.passive || s.unused(e) < s.family.spec.Idle || !e.Life().Retire() {
 		return
 	}
 	if !c.idle() || !s.family.mayForget(e) {
-		e.Reopen()
-		e.Open()
+		e.Life().Reopen()
+		e.Life().Open()
 		return
 	}
 	c.passive = true
@@ -76,11 +76,11 @@ func (s *spawner[K, V]) forget() {
 		return
 	}
 	for e := range s.dormant {
-		if s.unused(e) < s.family.spec.Idle || !e.Retire() {
+		if s.unused(e) < s.family.spec.Idle || !e.Life().Retire() {
 			continue
 		}
 		if !s.family.mayForget(e) {
-			e.Reopen()
+			e.Life().Reopen()
 			continue
 		}
 		delete(s.dormant, e)
@@ -90,7 +90,7 @@ func (s *spawner[K, V]) forget() {
 
 // unused is for how long nobody has used the entry.
 func (s *spawner[K, V]) unused(e *registry.Entry[K, V]) time.Duration {
-	return s.family.tree.clock.Elapsed() - e.LastUsed()
+	return s.family.tree.clock.Elapsed() - e.Life().LastUsed()
 }
 
 // startOver stops every child; the next use of its key starts it again with the value it has.

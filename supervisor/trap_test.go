@@ -25,7 +25,7 @@ func TestTrap_PanicInReceiveAnswersTheAsker(t *testing.T) {
 		require.ErrorIs(h, failure, cause)
 		r := crash(cause) // also when it comes in an envelope, as the engine's own Request sends it
 		r.do, r.reply = func(actor.Context, *entry) { panic(cause) }, make(chan error, 8)
-		h.tree.engine.Root.Request(h.get(f, "a").PID(), r)
+		h.tree.engine.Root.Request(h.get(f, "a").Life().PID(), r)
 		require.ErrorIs(h, <-r.reply, cause)
 	})
 }
@@ -57,7 +57,7 @@ func TestTrap_StopLosesNothingBehindIt(t *testing.T) {
 					}
 					assert.Empty(h, r.reply)
 				}
-				assert.Zero(h, e.InFlight())
+				assert.Zero(h, e.Life().InFlight())
 			})
 		})
 	}
@@ -124,12 +124,12 @@ func TestTrap_PassivationWithoutLoss(t *testing.T) {
 		f := h.family(s)
 		require.NoError(h, h.ask(f, "a", note("")))
 		e := h.get(f, "a")
-		require.True(h, e.Enter())
+		require.True(h, e.Life().Enter())
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		r := note("")
-		require.True(h, e.Actor().Mailbox.Post(r))
-		e.Leave()
+		require.True(h, e.Life().Actor().Mailbox.Post(r))
+		e.Life().Leave()
 		require.NoError(h, <-r.reply)
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -147,10 +147,10 @@ func TestTrap_SpawnByNameIsTheSpawnersAlone(t *testing.T) {
 		s := plain("f")
 		s.New = func(e *entry) actor.Actor {
 			made.Add(1)
-			if e.Enter() { // nobody may send to it directly yet
+			if e.Life().Enter() { // nobody may send to it directly yet
 				early.Add(1)
 			}
-			e.Leave()
+			e.Life().Leave()
 			return &worker{entry: e}
 		}
 		f := h.family(s)
@@ -163,7 +163,7 @@ func TestTrap_SpawnByNameIsTheSpawnersAlone(t *testing.T) {
 			assert.Zero(h, early.Load())
 		}
 		e := h.get(f, "a")
-		assert.NotEqual(h, taken, e.PID().Id)
+		assert.NotEqual(h, taken, e.Life().PID().Id)
 		h.tree.engine.Root.Stop(actor.NewPID("nonhost", taken))
 	})
 }
@@ -183,7 +183,7 @@ func TestTrap_MailboxesTakeAFloodAndGiveItsRoomBack(t *testing.T) {
 		close(gate)
 		synctest.Wait()
 		assert.Len(h, e.Value.read(), 10_000)
-		assert.LessOrEqual(h, cap(e.Actor().Mailbox.(*child[string, desk]).mu.user.items), keepRoom)
+		assert.LessOrEqual(h, cap(e.Life().Actor().Mailbox.(*child[string, desk]).mu.user.items), keepRoom)
 	})
 }
 
@@ -216,13 +216,13 @@ func TestTrap_ReenterAfterReachesNoLaterIncarnation(t *testing.T) {
 			time.AfterFunc(time.Minute, func() { engine.Root.Send(self, answer) })
 		})))
 		e := h.get(f, "a")
-		old := e.Generation()
+		old := e.Life().Generation()
 		require.Error(h, h.ask(f, "a", crash("ouch")))
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		require.ErrorIs(h, <-answer.reply, ErrClosed)
 		assert.Empty(h, e.Value.read())
-		assert.Greater(h, e.Generation(), old)
+		assert.Greater(h, e.Life().Generation(), old)
 	})
 }
 

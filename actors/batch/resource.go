@@ -23,6 +23,8 @@ type resource[K comparable, R any] struct {
 
 	mu    sync.Mutex
 	state state[R]
+
+	registry.Life
 }
 
 // Link is its place in the agenda.

@@ -100,9 +100,9 @@ func TestG6_NoTimerOutlivesItsActor(t *testing.T) {
 		require.True(t, ok)
 		require.Error(t, f.Close(roomtest.Within(t, time.Second)))
 		c.Wait()
-		used := e.LastUsed()
+		used := e.Value.LastUsed()
 		time.Sleep(2 * time.Hour)
-		assert.Equal(t, used, e.LastUsed(), "something was sent to the bucket after it was closed")
+		assert.Equal(t, used, e.Value.LastUsed(), "something was sent to the bucket after it was closed")
 	})
 }
 

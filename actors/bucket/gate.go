@@ -21,6 +21,7 @@ type gate struct {
 	mu     sync.Mutex
 	state  state  // guarded by mu
 	handle Bucket // what callers are given, so that looking a bucket up allocates nothing
+	registry.Life
 }
 
 // answer is what a gate says.

@@ -34,6 +34,7 @@ type gate struct {
 		comeback *time.Timer        // rings for a sampler that was given up; nil if it never was
 		over     bool
 	}
+	registry.Life
 }
 
 // open prepares a new entry.

@@ -184,17 +184,17 @@ func TestG6_NoTimerOutlivesItsUse(t *testing.T) {
 		}
 		require.True(t, Delete(sys, "deleted"))
 		after(0)
-		used := deleted.entry.LastUsed()
+		used := deleted.entry.Value.LastUsed()
 		after(half)
-		assert.Equal(t, used, deleted.entry.LastUsed(), "something was sent to it after it was deleted")
+		assert.Equal(t, used, deleted.entry.Value.LastUsed(), "something was sent to it after it was deleted")
 
 		require.NoError(t, sys.Close(context.Background()))
 		r := closed.entry.Value.room
 		assert.False(t, r.board.mu.expiry.Stop(), "it was to ring")
 		assert.False(t, dormant.entry.Value.mu.comeback.Stop(), "it was to ring")
-		used = closed.entry.LastUsed()
+		used = closed.entry.Value.LastUsed()
 		time.Sleep(2 * time.Hour)
-		assert.Equal(t, used, closed.entry.LastUsed(), "something was sent to it after it was closed")
+		assert.Equal(t, used, closed.entry.Value.LastUsed(), "something was sent to it after it was closed")
 	})
 }
 

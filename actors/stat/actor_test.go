@@ -166,8 +166,8 @@ func TestS9_AFlushThatMeetsAnIncrementHalfway(t *testing.T) {
 			e, ok := b.ledger.family.Lookup("page")
 			require.True(t, ok)
 			tally := &e.Value
-			require.Equal(t, counted, tally.cell.add(2)) // Increment, up to here
-			require.True(t, tally.armed.CompareAndSwap(false, true))
+			_, first := tally.cell.add(2) // Increment, up to here
+			require.True(t, first)
 			var c roomtest.Callers
 			start := time.Now()
 			c.Call(func() error {
@@ -186,6 +186,31 @@ func TestS9_AFlushThatMeetsAnIncrementHalfway(t *testing.T) {
 			require.EqualValues(t, 3, sink.sum("page"))
 		})
 	}
+}
+
+// TestS9_AKeyIsArmedOnce has a key flushed while it is on its way to the stack: what comes after that must not put it there twice.
+func TestS9_AKeyIsArmedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sink := newTable[string]()
+		b := newBuffer(t, Config[string]{Sink: sink, Interval: time.Hour, Idle: 24 * time.Hour})
+		increment(t, b, "page", 1)
+		require.NoError(t, b.FlushAll(context.Background()))
+		e, ok := b.ledger.family.Lookup("page")
+		require.True(t, ok)
+		tally := &e.Value
+		_, first := tally.cell.add(2) // Increment, up to here
+		require.True(t, first)
+		require.NoError(t, b.FlushAll(context.Background()))
+		require.EqualValues(t, 3, sink.sum("page"))
+		_, first = tally.cell.add(4)
+		require.False(t, first)
+		b.ledger.armed(tally) // and the rest of it
+		time.Sleep(time.Hour + time.Minute)
+		require.EqualValues(t, 7, sink.sum("page"))
+		_, first = tally.cell.add(0)
+		require.True(t, first)
+		b.ledger.armed(tally)
+	})
 }
 
 // TestActorsOnTheSendersGoroutine has the engine run everything where it is sent from, with many keys due at once.

@@ -65,7 +65,7 @@ func settle(tb testing.TB, buf *Buffer[string], keys int) {
 	for {
 		started := 0
 		for e := range buf.ledger.family.All() {
-			if e.PID() != nil {
+			if e.Value.PID() != nil {
 				started++
 			}
 		}

@@ -16,16 +16,21 @@ type Buffer[K comparable] struct{ ledger *ledger[K, K, sum] }
 func NewBuffer[K comparable](sys *penstock.System, name string, cfg Config[K]) (*Buffer[K], error) {
 	l, err := newLedger(sys, name, form[K, K, sum]{
 		kind: KindSum,
-		take: func(t *tally[K, K, sum], last bool, into []Delta[K]) ([]Delta[K], bool) {
-			n, exact := partsOf(t).take(last)
+		open: func(t *tally[K, K, sum]) { t.cell.n.Store(idle) },
+		take: func(t *tally[K, K, sum], then emptied, into []Delta[K]) ([]Delta[K], bool) {
+			n, exact := partsOf(t).take(then)
 			if n == 0 { // it came to nothing, and storing that would change nothing
 				return into, exact
 			}
 			return append(into, Delta[K]{Key: t.entry.Key(), N: n}), exact
 		},
-		restore: func(t *tally[K, K, sum], list []Delta[K]) bool { return t.cell.add(list[0].N) == counted },
+		restore: func(t *tally[K, K, sum], list []Delta[K]) (first, exact bool) {
+			answer, first := t.cell.add(list[0].N)
+			return first, answer == counted
+		},
 		shut:    func(t *tally[K, K, sum]) bool { return partsOf(t).shut() },
 		isShut:  func(t *tally[K, K, sum]) bool { return t.cell.isShut() },
+		isArmed: func(t *tally[K, K, sum]) bool { return t.cell.isArmed() },
 		key:     func(key K) K { return key },
 		known:   func(key K) K { return key },
 		unrecorded: func(t *tally[K, K, sum], was *recorded) (more int64, ok bool) {
@@ -47,23 +52,23 @@ func NewBuffer[K comparable](sys *penstock.System, name string, cfg Config[K]) (
 //
 // Errors: [penstock.ErrInvalid] for a string key that is empty, over 512 bytes or not UTF-8, or one that is not equal to
 // itself; [penstock.ErrFull] when there are as many keys as may be; [penstock.ErrClosed]; then nothing was counted. [ErrOverflow]
-// when the count reached the end of int64: what was beyond it is lost.
+// when the count reached an end of int64, which is -MaxInt64 + 1 or MaxInt64: what was beyond it is lost.
 func (b *Buffer[K]) Increment(key K, n int64) error {
 	for {
 		t, err := b.ledger.tally(key)
 		if err != nil {
 			return err
 		}
-		switch t.cell.add(n) {
-		case counted:
-			t.arm()
-			return nil
-		case saturated:
-			t.arm()
-			return b.overflow(key)
-		case closed:
+		answer, first := t.cell.add(n)
+		if answer == closed {
 			b.ledger.renew(t)
+			continue
 		}
+		b.ledger.added(t, first)
+		if answer == saturated {
+			return b.overflow(key)
+		}
+		return nil
 	}
 }
 
@@ -85,7 +90,7 @@ func (b *Buffer[K]) Count(key K) (n int64, ok bool) {
 	if t.flight != nil {
 		n, _ = plus(n, t.flight.deltas[t.first].N)
 	}
-	return n, t.flight != nil || t.armed.Load()
+	return n, t.flight != nil || t.cell.isArmed()
 }
 
 // Flush has the key's count flushed now, and waits until what was counted before the call is stored. When ctx ends before

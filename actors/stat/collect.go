@@ -15,6 +15,22 @@ const (
 	levels = 8
 )
 
+// added follows each addition to a tally's cell, and does something after the first.
+func (l *ledger[K, P, C]) added(t *tally[K, P, C], first bool) {
+	if first || l.journal != nil { // so short that it is inlined
+		l.addedNow(t, first)
+	}
+}
+
+func (l *ledger[K, P, C]) addedNow(t *tally[K, P, C], first bool) {
+	if l.journal != nil {
+		t.note.list()
+	}
+	if first {
+		l.armed(t)
+	}
+}
+
 // armed puts a tally on the stack. It takes no lock and sends no message.
 func (l *ledger[K, P, C]) armed(t *tally[K, P, C]) {
 	now := l.clock.Elapsed()
@@ -148,11 +164,14 @@ func (l *ledger[K, P, C]) gather(t *tally[K, P, C]) {
 		t.late = true
 		return
 	}
-	since := l.clock.Elapsed()
+	since, then := l.clock.Elapsed(), asItWas
 	if t.linked {
 		t.linked = false
 		since = time.Duration(t.since.Load())
-		t.armed.Store(false) // before the cell is emptied: what is added after that arms it again
+		then = toIdle
+	}
+	if l.closing {
+		then = toClosed
 	}
 	level := l.level(t)
 	b := l.open[level]
@@ -161,7 +180,7 @@ func (l *ledger[K, P, C]) gather(t *tally[K, P, C]) {
 		l.open[level] = b
 	}
 	had := len(b.deltas)
-	list, exact := l.form.take(t, l.closing, b.deltas)
+	list, exact := l.form.take(t, then, b.deltas)
 	if !exact {
 		l.overflowed(t)
 	}

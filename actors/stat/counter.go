@@ -23,7 +23,7 @@ func (b *Buffer[K]) Counter(key K) *Counter[K] { return &Counter[K]{buffer: b, k
 // Add counts n, as [Buffer.Increment] does.
 func (c *Counter[K]) Add(n int64) error {
 	if at := c.at.Load(); at != nil && at.stripes.add(n) == counted {
-		at.tally.arm()
+		c.buffer.ledger.added(at.tally, at.tally.cell.arm())
 		return nil
 	}
 	return c.find(n)
@@ -46,7 +46,7 @@ func (c *Counter[K]) find(n int64) error {
 		switch s.add(n) {
 		case counted:
 			c.at.Store(&striped[K]{t, s})
-			t.arm()
+			c.buffer.ledger.added(t, t.cell.arm())
 			return nil
 		case saturated: // the sum's own word takes it, or says that it is too much
 			return c.buffer.Increment(c.key, n)

@@ -22,5 +22,6 @@
 // sink was away. With a [Journal] it is what Increment counted in the last Journal.Every, and nothing of what [Buffer.IncrementDurable]
 // has answered: that is stored, once, by the next process.
 //
-// A sum that reaches an end of int64 stays there, and whoever adds to it is told [ErrOverflow]. One that comes to 0 is not stored.
+// Sums go from -MaxInt64 + 1 to MaxInt64. One that reaches an end stays there, and whoever adds to it is told [ErrOverflow]. One
+// that comes to 0 is not stored.
 package stat

@@ -94,13 +94,13 @@ func (b *Buffer[K]) enterAt(t *tally[K, K, sum], w *durableWrite, key K, n int64
 // countDurable counts what the journal has. A cell that closed meanwhile is left alone: the buffer's time is up, and the next
 // one on the journal will find it there.
 func (b *Buffer[K]) countDurable(t *tally[K, K, sum], key K, n int64) error {
-	answer := t.cell.add(n)
+	answer, first := t.cell.add(n)
 	if answer == closed {
 		return nil
 	}
 	t.note.n, _ = plus(t.note.n, n)
 	t.note.has = t.note.n != 0
-	t.arm()
+	b.ledger.added(t, first)
 	if answer == saturated {
 		return b.overflow(key)
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// ErrOverflow says that a sum is at the end of int64, and that what was to be added beyond it was left out.
+// ErrOverflow says that a sum is at its end, -MaxInt64 + 1 or MaxInt64, and that what was to be added beyond it was left out.
 var ErrOverflow = errors.New("stat: a count reached the end of int64")
 
 // ErrDropped says that a flush was tried as often as Config.MaxAttempts allows and was then given to Config.Dropped.

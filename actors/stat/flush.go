@@ -203,7 +203,8 @@ func (l *ledger[K, P, C]) refused(b *batch[K, P, C], due time.Duration) {
 	l.absorb()
 	var more []byte // records
 	for _, t := range b.tallies {
-		if !l.form.restore(t, b.deltas[t.first:t.first+t.count]) {
+		first, exact := l.form.restore(t, b.deltas[t.first:t.first+t.count])
+		if !exact {
 			l.overflowed(t)
 		}
 		if l.journal != nil {
@@ -221,10 +222,7 @@ func (l *ledger[K, P, C]) refused(b *batch[K, P, C], due time.Duration) {
 			l.outbox.refused = append(l.outbox.refused, t)
 		}
 		t.mark = l.outbox.stored
-		if t.armed.CompareAndSwap(false, true) {
-			t.linked = true
-		}
-		if !t.linked {
+		if t.linked = t.linked || first; !t.linked {
 			continue // it is being armed right now, and will be on the stack
 		}
 		t.since.Store(int64(b.oldest))

@@ -69,8 +69,8 @@ func NewHistogram[K comparable](sys *penstock.System, name string, scale Scale, 
 	l, err := newLedger(sys, name, form[K, Bin[K], bins]{
 		kind: kindHistogram,
 		size: int64(hdrhistogram.New(scale.Lowest, scale.Highest, scale.Digits).ByteSize()),
-		take: func(t *tally[K, Bin[K], bins], last bool, into []Delta[Bin[K]]) ([]Delta[Bin[K]], bool) {
-			h := t.cell.take(last)
+		take: func(t *tally[K, Bin[K], bins], then emptied, into []Delta[Bin[K]]) ([]Delta[Bin[K]], bool) {
+			h := t.cell.take(then)
 			if h == nil {
 				return into, true
 			}
@@ -83,15 +83,17 @@ func NewHistogram[K comparable](sys *penstock.System, name string, scale Scale, 
 			spare.Put(h)
 			return into, true
 		},
-		restore: func(t *tally[K, Bin[K], bins], list []Delta[Bin[K]]) bool {
-			for _, d := range list {
-				t.cell.record(spare, d.Key.From, d.N)
+		restore: func(t *tally[K, Bin[K], bins], list []Delta[Bin[K]]) (first, exact bool) {
+			for i, d := range list {
+				_, idle := t.cell.record(spare, d.Key.From, d.N)
+				first = first || i == 0 && idle
 			}
-			return true
+			return first, true
 		},
-		shut:   func(t *tally[K, Bin[K], bins]) bool { return t.cell.shut() },
-		isShut: func(t *tally[K, Bin[K], bins]) bool { return t.cell.isShut() },
-		key:    func(b Bin[K]) K { return b.Key },
+		shut:    func(t *tally[K, Bin[K], bins]) bool { return t.cell.shut() },
+		isShut:  func(t *tally[K, Bin[K], bins]) bool { return t.cell.isShut() },
+		isArmed: func(t *tally[K, Bin[K], bins]) bool { return t.cell.isArmed() },
+		key:     func(b Bin[K]) K { return b.Key },
 	}, cfg)
 	if err != nil {
 		return nil, err
@@ -110,8 +112,9 @@ func (h *Histogram[K]) Record(key K, v int64) error {
 		if err != nil {
 			return err
 		}
-		if t.cell.record(h.spare, min(v, h.scale.Highest), 1) == counted {
-			t.arm()
+		answer, first := t.cell.record(h.spare, min(v, h.scale.Highest), 1)
+		if answer == counted {
+			h.ledger.added(t, first)
 			return nil
 		}
 		h.ledger.renew(t)
@@ -153,23 +156,22 @@ func (h *Histogram[K]) Info() Info { return h.ledger.Info() }
 
 // bins is a key's cell in a Histogram.
 type bins struct {
-	mu     sync.Mutex
-	h      *hdrhistogram.Histogram // nil while nothing is recorded
-	closed bool
+	latch
+	h *hdrhistogram.Histogram // nil while nothing is recorded
 }
 
-// record counts a value n times; values are within the scale.
-func (b *bins) record(spare *sync.Pool, v, n int64) answer {
+// record counts a value n times; values are within the scale. first: the caller is the one who arms the key.
+func (b *bins) record(spare *sync.Pool, v, n int64) (a answer, first bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed {
-		return closed
+	if a, first = b.enter(); a == closed {
+		return a, first
 	}
 	if b.h == nil {
 		b.h = spare.Get().(*hdrhistogram.Histogram)
 	}
 	_ = b.h.RecordValues(v, n) // its only error is a value beyond the scale
-	return counted
+	return a, first
 }
 
 func (b *bins) count() int64 {
@@ -181,25 +183,12 @@ func (b *bins) count() int64 {
 	return b.h.TotalCount()
 }
 
-// take empties the cell, and for good if it is the last time. nil: there was nothing.
-func (b *bins) take(last bool) *hdrhistogram.Histogram {
+// take empties the cell. nil: there was nothing.
+func (b *bins) take(then emptied) *hdrhistogram.Histogram {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	h := b.h
-	b.h, b.closed = nil, last
+	b.h = nil
+	b.leave(then)
 	return h
-}
-
-// shut closes the cell if it holds nothing.
-func (b *bins) shut() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.closed = b.h == nil
-	return b.closed
-}
-
-func (b *bins) isShut() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.closed
 }

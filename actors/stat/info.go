@@ -40,7 +40,7 @@ func (l *ledger[K, P, C]) Info() Info {
 	oldest := l.oldest(now) // before and after the keys, because counts go from keys to flushes and back meanwhile
 	l.mu.Unlock()
 	for e := range l.family.All() {
-		if t := &e.Value; t.armed.Load() {
+		if t := &e.Value; l.form.isArmed(t) {
 			info.Unflushed++
 			oldest = min(oldest, max(time.Duration(t.since.Load()), 0))
 		}

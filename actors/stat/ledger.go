@@ -28,11 +28,13 @@ type form[K, P comparable, C any] struct {
 	kind Kind
 	// size is how many bytes a key is reckoned as beyond keyCost.
 	size int64
-	// take empties a tally's cell, and closes it if it is the last time. exact is false if not everything could be told.
-	take func(t *tally[K, P, C], last bool, into []Delta[P]) (list []Delta[P], exact bool)
-	// restore puts back what was taken before what the cell holds now.
-	restore func(t *tally[K, P, C], list []Delta[P]) (exact bool)
-	// shut closes the cell if it holds nothing, and reports whether it did.
+	// open makes the cell of a new tally idle; nil: a zero cell is.
+	open func(t *tally[K, P, C])
+	// take empties a tally's cell. exact is false if not everything could be told.
+	take func(t *tally[K, P, C], then emptied, into []Delta[P]) (list []Delta[P], exact bool)
+	// restore puts back what was taken before what the cell holds now. first: the cell was idle, and the caller arms the tally.
+	restore func(t *tally[K, P, C], list []Delta[P]) (first, exact bool)
+	// shut closes the cell if it is idle and holds nothing, and reports whether it did.
 	shut func(t *tally[K, P, C]) bool
 	// unrecorded is what the cell holds beyond what the journal knows of it, which it notes; nil: no journal.
 	unrecorded func(t *tally[K, P, C], was *recorded) (more int64, ok bool)
@@ -40,6 +42,9 @@ type form[K, P comparable, C any] struct {
 	replaces func(there, n int64) bool
 	// isShut reports whether the cell is closed.
 	isShut func(t *tally[K, P, C]) bool
+	// isArmed reports whether something was added to the cell since it was emptied, be it 0. One addition at a time is told that it
+	// was the first after that, and arms the tally.
+	isArmed func(t *tally[K, P, C]) bool
 	// key is the key that a delta counts for.
 	key func(P) K
 	// known is what the sink knows a key as; only for those with unrecorded.
@@ -222,13 +227,15 @@ func (l *ledger[K, P, C]) tooMuch(key K) error {
 // admit prepares a new key's tally.
 func (l *ledger[K, P, C]) admit(e *entry[K, P, C]) {
 	e.Value.course = &course[K, P, C]{ledger: l, entry: e}
+	if l.form.open != nil {
+		l.form.open(&e.Value)
+	}
 	l.bytes.Add(l.weight(e.Key()))
 	if l.journal != nil {
 		name, err := l.journal.name(e.Key())
 		if err != nil {
 			panic(err) // it could be encoded a moment ago
 		}
-		e.Value.journaled = true
 		e.Value.note = &note[K, P, C]{tally: &e.Value, name: name}
 	}
 }

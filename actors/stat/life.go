@@ -80,7 +80,7 @@ func (l *ledger[K, P, C]) wait(ctx context.Context, question func(*ask)) error {
 // ask has a tally's content flushed, and counts it in with the ask if there is any. The mutex is held.
 func (l *ledger[K, P, C]) ask(t *tally[K, P, C], a *ask) {
 	switch {
-	case t.armed.Load():
+	case l.form.isArmed(t):
 		a.left++
 		t.asked = &asking{ask: a, next: t.asked.waiting()}
 	case t.flight != nil:
@@ -97,7 +97,7 @@ func (l *ledger[K, P, C]) hasten(t *tally[K, P, C]) {
 	if t.flight != nil {
 		l.outbox.hurry(t.flight, l.clock.Elapsed())
 	}
-	if !t.armed.Load() {
+	if !l.form.isArmed(t) {
 		return
 	}
 	if t.where == scheduled {
@@ -211,7 +211,7 @@ func (l *ledger[K, P, C]) remains() (left []*batch[K, P, C], keys int) {
 		t.asked.settle(penstock.ErrClosed)
 		t.asked = nil
 		had := len(rest.deltas)
-		rest.deltas, _ = l.form.take(t, true, rest.deltas)
+		rest.deltas, _ = l.form.take(t, toClosed, rest.deltas)
 		if l.journal != nil {
 			t.note.recorded = recorded{}
 		}

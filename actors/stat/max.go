@@ -46,20 +46,21 @@ type values[K comparable] struct{ ledger *ledger[K, K, value] }
 func newValues[K comparable](sys *penstock.System, name string, kind Kind, over func(there, n int64) bool, cfg Config[K]) (values[K], error) {
 	l, err := newLedger(sys, name, form[K, K, value]{
 		kind: kind,
-		take: func(t *tally[K, K, value], last bool, into []Delta[K]) ([]Delta[K], bool) {
-			if n, ok := t.cell.take(last); ok {
+		take: func(t *tally[K, K, value], then emptied, into []Delta[K]) ([]Delta[K], bool) {
+			if n, ok := t.cell.take(then); ok {
 				into = append(into, Delta[K]{Key: t.entry.Key(), N: n})
 			}
 			return into, true
 		},
-		restore: func(t *tally[K, K, value], list []Delta[K]) bool {
-			t.cell.put(list[0].N, over)
-			return true
+		restore: func(t *tally[K, K, value], list []Delta[K]) (first, exact bool) {
+			_, first = t.cell.put(list[0].N, over)
+			return first, true
 		},
-		shut:   func(t *tally[K, K, value]) bool { return t.cell.shut() },
-		isShut: func(t *tally[K, K, value]) bool { return t.cell.isShut() },
-		key:    func(key K) K { return key },
-		known:  func(key K) K { return key },
+		shut:    func(t *tally[K, K, value]) bool { return t.cell.shut() },
+		isShut:  func(t *tally[K, K, value]) bool { return t.cell.isShut() },
+		isArmed: func(t *tally[K, K, value]) bool { return t.cell.isArmed() },
+		key:     func(key K) K { return key },
+		known:   func(key K) K { return key },
 		unrecorded: func(t *tally[K, K, value], was *recorded) (int64, bool) {
 			n, ok := t.cell.load()
 			*was = recorded{n: n, has: ok}
@@ -76,8 +77,9 @@ func (v values[K]) put(key K, n int64, over func(there, n int64) bool) error {
 		if err != nil {
 			return err
 		}
-		if t.cell.put(n, over) == counted {
-			t.arm()
+		answer, first := t.cell.put(n, over)
+		if answer == counted {
+			v.ledger.added(t, first)
 			return nil
 		}
 		v.ledger.renew(t)

