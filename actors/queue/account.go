@@ -18,6 +18,7 @@ type account struct {
 	modifiers []Modifier
 	corrected int                    // percent taken off the preset
 	line      limit.Priority[*claim] // queues that wait for it; empty unless it is shared
+	loan      *borrowed              // not nil if it is the cluster's: then the counter holds what was lent, also of a rate
 	passed    uint64                 // jobs let go
 	holds     uint64                 // times that it held somebody back
 }
@@ -70,13 +71,16 @@ func (a *account) change(now time.Time, r Regulator) {
 
 func (a *account) kind() string {
 	switch {
-	case a.rate != nil:
+	case a.paced():
 		return Rate{}.kind()
 	case a.adaptive != nil:
 		return AdaptiveLimit{}.kind()
 	}
 	return Counter{}.kind()
 }
+
+// paced reports whether it is a rate.
+func (a *account) paced() bool { return a.rate != nil || a.loan != nil && a.loan.paced }
 
 // correct brings the limit to what its modifiers make of the load, and reports whether that changed it.
 func (a *account) correct(now time.Time, load sampler.Load) bool {
@@ -91,15 +95,25 @@ func (a *account) correct(now time.Time, load sampler.Load) bool {
 
 // apply puts the preset, less the correction, in force.
 func (a *account) apply(now time.Time) {
-	limit := a.preset * float64(100-a.corrected) / 100
-	if a.rate != nil {
-		if limit > 0 {
-			limit = max(limit, minRate)
-		}
+	switch limit := a.inForce(); {
+	case a.loan != nil: // the owner's limit decides
+	case a.rate != nil:
 		_ = a.rate.Set(now, limit) // between 0 and the preset, which is valid
-		return
+	default:
+		_ = a.counter.SetLimit(int(limit))
 	}
-	_ = a.counter.SetLimit(int(math.Floor(limit)))
+}
+
+// inForce is the preset, less the correction.
+func (a *account) inForce() float64 {
+	limit := a.preset * float64(100-a.corrected) / 100
+	if !a.paced() {
+		return math.Floor(limit)
+	}
+	if limit > 0 {
+		limit = max(limit, minRate)
+	}
+	return limit
 }
 
 // minRate is the slowest rate above 0 that there is, a second.
@@ -107,6 +121,9 @@ const minRate = 0.001
 
 // limit is what is in force now.
 func (a *account) limit() float64 {
+	if a.loan != nil {
+		return a.inForce()
+	}
 	if a.rate != nil {
 		return a.rate.PerSecond()
 	}
@@ -116,7 +133,7 @@ func (a *account) limit() float64 {
 // need is what a job takes of the account.
 func (a *account) need(increment, cost int) int {
 	if a.rate != nil {
-		return cost
+		return cost // as it is of a rate that was lent, of which the increment is 1
 	}
 	return increment * cost
 }
@@ -134,6 +151,9 @@ func (a *account) wait(now time.Time, n int) time.Duration {
 
 // enough reports whether n would fit if nothing were in use, under the limit in force.
 func (a *account) enough(n int) bool {
+	if a.loan != nil {
+		return a.loan.paced && a.preset > 0 || n <= a.loan.most
+	}
 	if a.rate != nil {
 		return a.rate.PerSecond() > 0
 	}
@@ -142,7 +162,7 @@ func (a *account) enough(n int) bool {
 
 // possible reports whether n can ever fit under the limit as configured. A limit of 0 is a closed valve: it may be opened.
 func (a *account) possible(n int) bool {
-	if a.rate != nil {
+	if a.paced() {
 		return true
 	}
 	return a.preset == 0 || float64(n) <= a.preset
@@ -156,19 +176,32 @@ func (a *account) take(now, wanted time.Time, n int) {
 		return
 	}
 	a.counter.Take(n)
+	if a.loan != nil {
+		a.spend(n)
+	}
 }
 
 // give gives back what a job took, when it is done.
 func (a *account) give(n int) {
-	if a.rate == nil {
-		a.counter.Give(n)
-		a.touch()
+	if a.paced() {
+		return
+	}
+	a.counter.Give(n)
+	a.touch()
+	if b := a.loan; b != nil && a.counter.Limit() < b.told.used {
+		b.stirred = true // others wait for it
 	}
 }
 
 // undo gives back what was taken at `at`, as if that had not been.
 func (a *account) undo(now, at time.Time, n int) {
 	a.passed--
+	if a.loan != nil && a.loan.paced {
+		if a.rate == nil {
+			a.unspend(n)
+		}
+		return
+	}
 	if a.rate != nil {
 		a.rate.Give(now, at, n)
 		a.touch()

@@ -74,6 +74,9 @@ func (a *queueActor) change(apply func(*state, time.Time)) {
 	defer a.tell() // also after a panic: neither the locks nor a caller may be left behind
 	now := a.queue().room.clock.Now()
 	g.woken = false
+	if g.state.lent {
+		g.fence()
+	}
 	if apply != nil {
 		apply(&g.state, now)
 	}

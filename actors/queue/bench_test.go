@@ -82,3 +82,20 @@ func BenchmarkRunCounter64Yield(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkRunClusteredCounter is a pass through a counter of the whole cluster, of which the node has been lent enough.
+func BenchmarkRunClusteredCounter(b *testing.B) {
+	g := newGrid(b, "a", "b")
+	var q *Queue
+	for name, n := range g.nodes {
+		require.NoError(b, AddCounter(n.sys, "db", Counter{Limit: 10, Clustered: true}))
+		if name == "b" { // "a" owns it
+			q = addQueue(b, n.sys, "q", Config{Regulators: []Regulator{NamedCounter("db", 1)}})
+		}
+	}
+	ask(b, q, Request{}).Done()
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = q.Run(context.Background(), Request{}, nothing)
+	}
+}

@@ -29,6 +29,8 @@ type claim struct {
 	inLine bool // it stands in the line, and so keeps out those behind it
 	told   bool // it has looked since it came to the front
 	hold   hold
+
+	least, all int // of a clustered regulator: what the head wants, it alone and with those behind it
 }
 
 // hold is whether a head keeps the room that a regulator has while it lacks another one.
@@ -120,6 +122,9 @@ func (s *state) await(now time.Time, cost int) time.Duration {
 		s.withdraw()
 		return own
 	}
+	if s.lent {
+		s.want(cost)
+	}
 	return min(first, s.stand(now, cost, &lacks))
 }
 
@@ -185,8 +190,47 @@ func (r *reg) line(ticket uint64, in bool) {
 	r.acct.line.Push(&r.claim, 0, ticket)
 }
 
+// want has the owners of clustered regulators know what the head wants, of cost, and those behind it.
+func (s *state) want(cost int) {
+	for i := range s.regs {
+		r := &s.regs[i]
+		if r.acct.loan == nil || r.gone {
+			continue
+		}
+		n := r.acct.need(r.increment, cost)
+		r.acct.want(&r.claim, n, n+r.increment*min(s.waiting-1, maxCost))
+	}
+}
+
+// fence takes away what is no longer good of clustered regulators.
+func (s *state) fence(now time.Time) {
+	for i := range s.regs {
+		if r := &s.regs[i]; r.acct.loan != nil {
+			r.acct.fence(now)
+		}
+	}
+}
+
+// away is the index of a clustered regulator of which nobody is to wait for the owner, who is away; or -1.
+func (s *state) away(now time.Time, cost int) int {
+	for i := range s.regs {
+		r := &s.regs[i]
+		if b := r.acct.loan; b != nil && b.away && b.refuse && !r.gone && r.acct.wait(now, r.acct.need(r.increment, cost)) > 0 {
+			return i
+		}
+	}
+	return -1
+}
+
 // withdraw takes back all claims: the head went, or there is none.
 func (s *state) withdraw() {
+	if s.lent {
+		for i := range s.regs {
+			if r := &s.regs[i]; r.acct.loan != nil {
+				r.acct.want(&r.claim, 0, 0)
+			}
+		}
+	}
 	if s.ticket == 0 {
 		return
 	}

@@ -82,9 +82,9 @@ func TestG6_NoTimerOutlivesItsActor(t *testing.T) {
 		c.Wait()
 		assert.Equal(t, 1, c.Ended()["closed"])
 		synctest.Wait()
-		used := q.entry.LastUsed()
+		used := q.entry.Value.LastUsed()
 		time.Sleep(2 * time.Hour)
-		assert.Equal(t, used, q.entry.LastUsed(), "something was sent to the queue after it was deleted")
+		assert.Equal(t, used, q.entry.Value.LastUsed(), "something was sent to the queue after it was deleted")
 	})
 }
 

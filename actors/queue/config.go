@@ -155,6 +155,7 @@ func (c Config) validate() error {
 		if err := r.validate(); err != nil {
 			check(false, "Regulators[%d] (%s): %w", i, r.kind(), err)
 		}
+		check(!isClustered(r), "Regulators[%d] (%s): Clustered is true; it takes one added by AddCounter or AddGroupRate, shared by NamedCounter or GroupRate", i, r.kind())
 	}
 	for i, name := range regulatorNames(c.Regulators) {
 		if j, taken := names[name]; taken {

@@ -15,6 +15,9 @@
 // caller. A queue with a [Producer] generates its jobs itself. [AddPassive] makes a queue of items that others take, and
 // package durable one that survives a crash. [Load] reads all of it from a YAML file.
 //
+// On several nodes of a cluster, counters and group rates with Clustered hold for all nodes together: a node that owns one lends
+// parts of it to the others, which give back what they do not need, and queues use it as any that is shared.
+//
 // # What it guarantees
 //
 // By the numbers of docs/guarantees.md: no rate is exceeded in any second and no counter at any moment, shared ones
@@ -22,7 +25,8 @@
 // been refilled, and what running jobs hold is still held (G2); a caller that gives up costs nothing and delays nobody
 // (G3); every caller that waits gets its turn or an error, whatever happens to the queue and its regulators (G4); memory
 // is bounded and refusals are immediate (G5); after Close nothing is left (G6); the more urgent goes first, flows share by
-// weight within 5 %, and queues that share a regulator take turns (G7).
+// weight within 5 %, and queues that share a regulator take turns, nodes too (G7); a clustered regulator holds whatever becomes
+// of nodes and of what they say to each other, but for jobs of over a second at a node that is cut off or stopped (G11).
 //
 // # How it works
 //

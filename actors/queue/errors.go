@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/cluster"
 )
 
 // Classes of refusals, beside those of package penstock. Ask for them with errors.Is; details are in [RefusedError].
@@ -27,14 +28,15 @@ const (
 	Overloaded               // the queue is overloaded and sheds who has waited for long: penstock.ErrFull
 	Hopeless                 // its deadline is nearer than what a quick job takes: penstock.ErrFull
 	Rejected                 // the queue refuses everything: ErrRejected
+	Away                     // the node that owns a clustered regulator cannot be reached, and nobody is to wait: cluster.ErrAway
 	impossible               // it could never be granted: penstock.ErrInvalid
 
 	reasons // how many there are
 )
 
-// String names the reason as metrics do: "full", "timed_out", "overloaded", "hopeless", "rejected".
+// String names the reason as metrics do: "full", "timed_out", "overloaded", "hopeless", "rejected", "away".
 func (r Reason) String() string {
-	names := [...]string{"granted", "full", "timed_out", "overloaded", "hopeless", "rejected", "invalid"}
+	names := [...]string{"granted", "full", "timed_out", "overloaded", "hopeless", "rejected", "away", "invalid"}
 	if int(r) < len(names) {
 		return names[r]
 	}
@@ -65,6 +67,8 @@ func (e *RefusedError) Error() string {
 		b.WriteString("its deadline is too near for the job to be done in time")
 	case Rejected:
 		b.WriteString("it refuses everything now")
+	case Away:
+		b.WriteString("the node that owns a regulator of the whole cluster cannot be reached")
 	default:
 		b.WriteString(e.Reason.String())
 	}
@@ -84,6 +88,8 @@ func (e *RefusedError) Unwrap() error {
 		return ErrTimedOut
 	case Rejected:
 		return ErrRejected
+	case Away:
+		return cluster.ErrAway
 	}
 	return penstock.ErrFull
 }

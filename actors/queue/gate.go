@@ -26,6 +26,7 @@ type gate struct {
 	woken  bool      // the actor has a wake under way; guarded by mu
 	queue  *Queue
 	line   atomic.Bool // somebody waits, as of the last unlocking: a hint that saves the fast way's lock
+	registry.Life
 }
 
 func (g *gate) lock() {
@@ -58,12 +59,37 @@ func (g *gate) unlock(room bool) {
 func (g *gate) unlockShared() {
 	var few [4]*gate
 	others := g.state.callers(g, few[:0])
+	var stirred []*shared
+	if g.state.lent {
+		stirred = g.stirred()
+	}
 	for _, s := range slices.Backward(g.shared) {
 		s.mu.Unlock()
 	}
 	g.mu.Unlock()
 	for _, other := range others {
 		other.queue.send(wake{other})
+	}
+	for _, s := range stirred {
+		s.desk.stir()
+	}
+}
+
+// stirred are the clustered regulators whose owners are to hear of what has changed.
+func (g *gate) stirred() (list []*shared) {
+	for _, s := range g.shared {
+		if b := s.acct.loan; b != nil && b.stirred && !b.woken {
+			b.woken = true
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// fence takes away what other nodes have lent and is no longer good.
+func (g *gate) fence() {
+	if p := g.queue.room.peers.Load(); p != nil {
+		g.state.fence(p.now())
 	}
 }
 
@@ -79,6 +105,9 @@ func (g *gate) pass(cost int, take *grant) (ok bool) {
 	measured := s.rules.timed || s.rules.measured || s.counts.granted%measureEvery == 0
 	if measured {
 		now = g.queue.room.clock.Now()
+	}
+	if s.lent {
+		g.fence()
 	}
 	if ok = s.pass(now, cost, take); ok {
 		s.counts.asked++
@@ -113,6 +142,9 @@ func (g *gate) ask(r *Request, deadline time.Time, take *grant) (w *waiter, err 
 	s := &g.state
 	if s.refusal != nil {
 		return nil, s.refusal
+	}
+	if s.lent {
+		g.fence()
 	}
 	s.counts.asked++
 	s.in.look(now, s.counts.asked)

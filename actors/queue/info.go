@@ -49,6 +49,10 @@ type RegulatorInfo struct {
 	Holds      uint64  // times that it began to hold a queue back
 	Queues     int     // that share it; 0 if it is the queue's own
 	Deleted    bool    // it was deleted and holds nobody back any more
+
+	Clustered bool // it is that of all nodes together. Then Used and Passed are this node's
+	Lent      int  // of a clustered one: what this node has of it, in use or not
+	Away      bool // of a clustered one: its owner does not answer
 }
 
 // Info tells what the queue lets through, who waits, and why.
@@ -101,6 +105,9 @@ func (a *account) info() RegulatorInfo {
 	info := RegulatorInfo{
 		Kind: a.kind(), Preset: a.preset, Limit: a.limit(), Correction: a.corrected,
 		Used: a.counter.Used(), Passed: a.passed, Holds: a.holds,
+	}
+	if b := a.loan; b != nil {
+		info.Clustered, info.Lent, info.Away = true, a.counter.Limit(), b.away
 	}
 	return info
 }

@@ -18,6 +18,7 @@ import (
 //	  cpu: {source: cpu, interval: 1s, thresholds: [0.8, 0.9, 1]}  # cpu, memory, heap, scheduler or gc
 //	group_rates:
 //	  mail: 100                                    # a second; short for {per_second: 100}
+//	  api: {per_second: 50, clustered: true, away: wait, local_share: 0.3} # that of all nodes together
 //	counters:
 //	  connections: {limit: 20, modifiers: [{sampler: cpu, local: 10, remote: 5, remote_by: highest}]}
 //	queues:
@@ -47,8 +48,8 @@ import (
 // A file may be loaded again while the system runs. Then what it names and the system has is changed to what the file says
 // now, a key that is left out meaning its default; what the system has not is added; and what the file does not name stays
 // as it is. Jobs that run and requests that wait are served on, and what has not changed is left alone. Some things cannot
-// change at run time: a sampler, a queue's order, its targets, its check interval, which regulators it has, and which
-// queue is the default. The queue or sampler must be deleted first.
+// change at run time: a sampler, a queue's order, its targets, its check interval, which regulators it has, which
+// queue is the default, and whether a regulator is clustered. The queue, sampler or regulator must be deleted first.
 //
 // A bad file is a [penstock.ErrInvalid] that names everything that is wrong with it, each a [LoadError]; then nothing has
 // been started or changed. It is no more than 1 MiB of UTF-8, one document, and without aliases. If a good file cannot be

@@ -103,8 +103,14 @@ var badFiles = []struct{ text, want string }{
 
 	// Shared regulators.
 	{"group_rates: {a/b: 1}", `line 1, column 15: group_rates."a/b": rate name "a/b": it takes no slash, which is for counters of queues`},
-	{"group_rates: {a: {per_second: 1, name: x}}", "line 1, column 34: group_rates.a.name: the key is unknown; it takes per_second or modifiers"},
-	{"counters: {a: {limit: 1, increment: 1}}", "line 1, column 26: counters.a.increment: the key is unknown; it takes limit or modifiers"},
+	{"group_rates: {a: {per_second: 1, name: x}}", "line 1, column 34: group_rates.a.name: the key is unknown; it takes per_second, modifiers, clustered, away or local_share"},
+	{"counters: {a: {limit: 1, increment: 1}}", "line 1, column 26: counters.a.increment: the key is unknown; it takes limit, modifiers, clustered or away"},
+	{"counters: {a: {limit: 1, clustered: 1, away: refuse}}", "line 1, column 37: counters.a.clustered: it is 1; it takes true or false\n" +
+		"line 1, column 46: counters.a.away: away is set and clustered is false; it goes with a clustered regulator only"},
+	{"group_rates: {a: {per_second: 1, clustered: true, away: no, local_share: 2}}", "line 1, column 15: group_rates.a: clustered is true, and the system is no node of a cluster: call cluster.Join first\n" +
+		"line 1, column 57: group_rates.a.away: it is \"no\"; it takes wait or refuse\n" +
+		"line 1, column 74: group_rates.a.local_share: local_share is 2; it takes 0 (none) to 1"},
+	{"counters: {a: {limit: 1, clustered: true}}", "line 1, column 12: counters.a: clustered is true, and the system is no node of a cluster: call cluster.Join first"},
 	{"counters: {a: }", "line 1, column 15: counters.a: it is empty; it takes a whole number"},
 
 	// Samplers.

@@ -6,13 +6,14 @@ import (
 
 // file is a configuration file as it was read. What was wrong with it is left out.
 type file struct {
-	samplers []samplerSection
-	rates    []sharedSection
-	counters []sharedSection
-	queues   []*queueSection
-	byName   map[string]*queueSection
-	named    map[sharedName]bool // the shared regulators that there are
-	fallback *value              // the default queue's name, which it holds; nil if the file has none
+	samplers  []samplerSection
+	rates     []sharedSection
+	counters  []sharedSection
+	clustered []value // what needs a cluster
+	queues    []*queueSection
+	byName    map[string]*queueSection
+	named     map[sharedName]bool // the shared regulators that there are
+	fallback  *value              // the default queue's name, which it holds; nil if the file has none
 }
 
 // sections are the keys of a file.
@@ -104,5 +105,8 @@ func (e fileEntry) shared(f *file, list *[]sharedSection, r Regulator) {
 		return
 	}
 	f.named[sharedName{r.kind(), e.name}] = true
+	if isClustered(r) {
+		f.clustered = append(f.clustered, e.at)
+	}
 	*list = append(*list, sharedSection{e.at, e.name, r})
 }

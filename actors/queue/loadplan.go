@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/penstock-go/penstock/actors/sampler"
+	"github.com/penstock-go/penstock/cluster"
 )
 
 // step is a change of the system.
@@ -27,6 +28,9 @@ type planner struct {
 // planFor plans what brings the system to what the file says. What cannot be is noted as wrong.
 func planFor(m *room, l *loads, f *file, wrong *faults) *planner {
 	p := &planner{room: m, loads: l, file: f}
+	for _, v := range f.clustered {
+		v.check(m.peers.Load() != nil || cluster.Of(m.sys) != nil, "clustered is true, and the system is no node of a cluster: call cluster.Join first")
+	}
 	p.choose()
 	for _, s := range f.samplers {
 		p.sampler(s)
@@ -117,8 +121,9 @@ func (s samplerSection) same(as samplerSection) bool {
 
 func (p *planner) shared(s sharedSection, of familyOf, add, set func() error) {
 	do := add
-	if _, ok := of(p.room).Lookup(s.name); ok {
+	if e, ok := of(p.room).Lookup(s.name); ok {
 		do = set
+		s.at.check((e.Value.desk != nil) == isClustered(s.r), "clustered: it cannot be changed at run time; the %s must be deleted first", s.r.kind())
 	}
 	p.step(s.r.kind(), s.name, do)
 }

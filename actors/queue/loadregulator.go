@@ -1,6 +1,10 @@
 package queue
 
-import "cmp"
+import (
+	"cmp"
+
+	"github.com/penstock-go/penstock/cluster"
+)
 
 // regulator reads one of a queue's regulators: a mapping of its kind to its numbers. It is nil if it cannot be made out.
 func (v value) regulator() (r Regulator) {
@@ -46,7 +50,7 @@ func (v value) perSecond(r *Rate) {
 	}
 }
 
-// rate reads a rate: a number, or a mapping.
+// rate reads a rate: a number, or a mapping. Only one that is a queue's has a name, and only one that is not can be clustered.
 func (v value) rate(named bool) (r Rate) {
 	if v.isScalar() {
 		v.perSecond(&r)
@@ -60,6 +64,18 @@ func (v value) rate(named bool) (r Rate) {
 		list = append(list, field{"name", func(v value) {
 			v.name(func(s string) { try(v, &r, Rate.validate, func(r *Rate) { r.Name = s }) })
 		}})
+	} else {
+		list = append(list, // clustered before what goes with it
+			field{"clustered", func(v value) { r.Clustered = v.yes() }},
+			field{"away", func(v value) {
+				v.away(func(p cluster.Policy) { try(v, &r, Rate.validate, func(r *Rate) { r.Away = p }) })
+			}},
+			field{"local_share", func(v value) {
+				x, ok := v.number()
+				if x, ok = notZero(v, x, ok); ok {
+					try(v, &r, Rate.validate, func(r *Rate) { r.LocalShare = x })
+				}
+			}})
 	}
 	if there, ok := v.fields(list...); ok {
 		v.need(there, "per_second")
@@ -73,7 +89,8 @@ func (v value) limit(c *Counter) {
 	}
 }
 
-// counter reads a counter: a number, or a mapping. Only one that is a queue's has a name and an increment.
+// counter reads a counter: a number, or a mapping. Only one that is a queue's has a name and an increment, and only one
+// that is not can be clustered.
 func (v value) counter(own bool) (c Counter) {
 	if v.isScalar() {
 		v.limit(&c)
@@ -91,11 +108,24 @@ func (v value) counter(own bool) (c Counter) {
 			field{"name", func(v value) {
 				v.name(func(s string) { try(v, &c, Counter.validate, func(c *Counter) { c.Name = s }) })
 			}})
+	} else {
+		list = append(list,
+			field{"clustered", func(v value) { c.Clustered = v.yes() }},
+			field{"away", func(v value) {
+				v.away(func(p cluster.Policy) { try(v, &c, Counter.validate, func(c *Counter) { c.Away = p }) })
+			}})
 	}
 	if there, ok := v.fields(list...); ok {
 		v.need(there, "limit")
 	}
 	return c
+}
+
+// away reads what becomes of requests while the owner of a clustered regulator is away.
+func (v value) away(use func(cluster.Policy)) {
+	if i, ok := v.word("wait", "refuse"); ok {
+		use([]cluster.Policy{cluster.Wait, cluster.Refuse}[i])
+	}
 }
 
 // adaptive reads an adaptive limit.

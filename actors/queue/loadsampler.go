@@ -48,6 +48,11 @@ func (e fileEntry) sampler(f *file) {
 				cfg.Missing = n
 			})
 		}},
+		field{"clustered", func(v value) {
+			if cfg.Clustered = v.yes(); cfg.Clustered {
+				f.clustered = append(f.clustered, v)
+			}
+		}},
 	)
 	if ok {
 		e.value.need(there, "source")

@@ -138,6 +138,12 @@ func (v value) word(words ...string) (int, bool) {
 	return i, i >= 0
 }
 
+// yes reads whether something is so.
+func (v value) yes() bool {
+	s, ok := v.scalar("true or false", "!!bool")
+	return ok && strings.EqualFold(s, "true")
+}
+
 func (v value) number() (float64, bool) {
 	const takes = "a number"
 	s, ok := v.scalar(takes, "!!int", "!!float")

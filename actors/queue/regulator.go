@@ -6,6 +6,7 @@ import (
 	"math"
 	"strconv"
 
+	"github.com/penstock-go/penstock/cluster"
 	"github.com/penstock-go/penstock/limit"
 )
 
@@ -23,6 +24,13 @@ type Rate struct {
 	PerSecond float64
 	// Modifiers lower the rate under load. Default: none
 	Modifiers []Modifier
+	// Clustered makes a group rate that of all nodes of the cluster together; all add it. See [AddGroupRate]. Default false
+	Clustered bool
+	// Away is what becomes of requests while the node that owns a clustered rate cannot be reached. Default cluster.Wait
+	Away cluster.Policy
+	// LocalShare is how much of a clustered rate each node lets go by itself meanwhile, 0 to 1. The rate holds only if the shares of all
+	// nodes together are at most 1, and then only if no node reaches the owner. Default 0: none
+	LocalShare float64
 	// Name is what the regulator is called in the queue. At most 64 bytes of UTF-8 without a slash. Default "rate", from
 	// the second on "rate2" and so on
 	Name string
@@ -36,6 +44,10 @@ type Counter struct {
 	Increment int
 	// Modifiers lower the limit under load. Default: none
 	Modifiers []Modifier
+	// Clustered makes a top-level counter that of all nodes of the cluster together; all add it. See [AddCounter]. Default false
+	Clustered bool
+	// Away is as in [Rate]
+	Away cluster.Policy
 	// Name is as in [Rate]. Default "counter", from the second on "counter2" and so on. Other queues may share the counter
 	// by it: see [NamedCounter].
 	Name string
@@ -92,7 +104,10 @@ func (r Rate) validate() error {
 	if err != nil {
 		err = fmt.Errorf("PerSecond: %w", err)
 	}
-	return errors.Join(err, checkModifiers(r.Modifiers), checkRegulatorName(r.Name))
+	if r.LocalShare != 0 {
+		err = errors.Join(err, r.checkLocalShare())
+	}
+	return errors.Join(err, checkAway(r.Clustered, r.Away), checkModifiers(r.Modifiers), checkRegulatorName(r.Name))
 }
 
 func (c Counter) validate() error {
@@ -104,7 +119,43 @@ func (c Counter) validate() error {
 	if c.Increment < 0 || c.Increment > maxCost {
 		bad("Increment is %d; it takes 1 to %d, or 0 for 1", c.Increment, maxCost)
 	}
-	return errors.Join(append(errs, checkModifiers(c.Modifiers), checkRegulatorName(c.Name))...)
+	return errors.Join(append(errs, checkAway(c.Clustered, c.Away), checkModifiers(c.Modifiers), checkRegulatorName(c.Name))...)
+}
+
+func (r Rate) checkLocalShare() error {
+	switch {
+	case !r.Clustered:
+		return fmt.Errorf("LocalShare is %v and Clustered is false; it goes with a clustered rate only", r.LocalShare)
+	case r.Away == cluster.Refuse:
+		return fmt.Errorf("LocalShare is %v and Away is Refuse, which lets nothing go; it takes one of them", r.LocalShare)
+	case !(r.LocalShare > 0 && r.LocalShare <= 1):
+		return fmt.Errorf("LocalShare is %v; it takes 0 (none) to 1", r.LocalShare)
+	case r.PerSecond > 0 && r.PerSecond*r.LocalShare < minRate:
+		return fmt.Errorf("LocalShare is %v, and that of the rate is %v a second; it takes what makes %v or more",
+			r.LocalShare, r.PerSecond*r.LocalShare, minRate)
+	}
+	return nil
+}
+
+func checkAway(clustered bool, away cluster.Policy) error {
+	switch {
+	case away > cluster.Refuse:
+		return fmt.Errorf("%s is %d; it takes cluster.Wait or cluster.Refuse", "Away", away)
+	case away != cluster.Wait && !clustered:
+		return fmt.Errorf("%s is set and Clustered is false; it goes with a clustered regulator only", "Away")
+	}
+	return nil
+}
+
+// isClustered reports whether a regulator is that of all nodes together.
+func isClustered(r Regulator) bool {
+	switch r := r.(type) {
+	case Rate:
+		return r.Clustered
+	case Counter:
+		return r.Clustered
+	}
+	return false
 }
 
 func (a AdaptiveLimit) validate() error {

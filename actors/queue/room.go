@@ -31,6 +31,8 @@ type room struct {
 	tickets  atomic.Uint64 // of claims to shared regulators
 	metrics  *instruments
 	fallback atomic.Pointer[Queue] // nil: there is no default queue
+	open     opener
+	peers    atomic.Pointer[peers] // nil while no regulator is clustered
 
 	// mu is held while queues and shared regulators are added, changed and deleted.
 	mu       sync.Mutex
@@ -47,14 +49,14 @@ func roomOf(sys *penstock.System) (*room, error) {
 }
 
 func newRoom(sys *penstock.System) (m *room, err error) {
-	m = &room{sys: sys, logger: sys.Logger(), clock: clock.New(), crowd: crowd.New()}
+	m = &room{sys: sys, logger: sys.Logger(), clock: clock.New(), crowd: crowd.New(), open: openerOf(sys)}
 	m.waiters.New = func() any { return newWaiter() }
 	// Samplers before regulators, and these before queues: a closing ends the youngest first.
 	sampler.Current(sys)
-	if m.rates, err = m.sharedFamily("group rate"); err != nil {
+	if m.rates, err = m.sharedFamily("group rate", m.leave); err != nil {
 		return nil, err
 	}
-	if m.counters, err = m.sharedFamily("counter"); err != nil {
+	if m.counters, err = m.sharedFamily("counter", func() {}); err != nil {
 		return nil, errors.Join(err, m.rates.Close(context.Background()))
 	}
 	m.queues, err = supervisor.NewFamily(sys.Tree(), supervisor.Spec[string, gate]{

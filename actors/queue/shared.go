@@ -1,7 +1,9 @@
 package queue
 
 import (
+	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"time"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/actors/sampler"
+	"github.com/penstock-go/penstock/limit"
 	"github.com/penstock-go/penstock/registry"
 	"github.com/penstock-go/penstock/supervisor"
 )
@@ -22,6 +25,8 @@ type shared struct {
 	users map[*gate]struct{} // the queues that share it; guarded by mu
 	order uint64             // of locking
 	name  string
+	desk  *desk // nil unless it is the whole cluster's
+	registry.Life
 }
 
 type sharedEntry = registry.Entry[string, shared]
@@ -30,6 +35,7 @@ type sharedEntry = registry.Entry[string, shared]
 type sharedActor struct {
 	room  *room
 	entry *sharedEntry
+	timer *time.Timer // of a clustered one: rings when there may be something to say
 }
 
 // changed says that a shared regulator has other numbers.
@@ -44,7 +50,38 @@ func (a *sharedActor) Receive(ctx actor.Context) {
 		}
 	case changed:
 		s.wakeUsers()
+	case word:
+		s.desk.hear(s.desk.peers.now(), m)
+	case *actor.Stopping:
+		if a.timer != nil {
+			a.timer.Stop()
+		}
+		return
 	}
+	if s.desk != nil {
+		a.await(s.desk.advance(s.desk.peers.now()))
+	}
+}
+
+// await has the actor look again in d.
+func (a *sharedActor) await(d time.Duration) {
+	switch {
+	case a.timer == nil && d == limit.Never:
+	case a.timer == nil:
+		desk := a.entry.Value.desk
+		a.timer = time.AfterFunc(d, desk.stir)
+	case d == limit.Never:
+		a.timer.Stop()
+	default:
+		a.timer.Reset(d)
+	}
+}
+
+// inForce is the limit of all who share it together.
+func (s *shared) inForce() float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.acct.inForce()
 }
 
 func (s *shared) correct(now time.Time, load sampler.Load) bool {
@@ -70,16 +107,25 @@ func (s *shared) gates() []*gate {
 	return gates
 }
 
-func (m *room) sharedFamily(kind string) (*supervisor.Family[string, shared], error) {
+func (m *room) sharedFamily(kind string, drained func()) (*supervisor.Family[string, shared], error) {
 	return supervisor.NewFamily(m.sys.Tree(), supervisor.Spec[string, shared]{
 		Kind: kind,
 		Name: "queues",
 		New:  func(e *sharedEntry) actor.Actor { return &sharedActor{room: m, entry: e} },
+		Drain: func(context.Context) error {
+			drained()
+			return nil
+		},
 	})
 }
 
 // AddGroupRate adds a rate that queues share by [GroupRate]. Its name must not be taken: else the error is
 // [penstock.ErrExists].
+//
+// A rate that is Clustered is that of all nodes together on which it is added; the system must be one, or the error is a
+// [penstock.ErrInvalid]. No second holds more than the rate, wherever the jobs run, and 95 % of it is delivered. The node that owns the
+// name lets permits go, and its numbers and modifiers are in force. After a change of the owner nothing goes for as long as the events
+// of a second take, or one event if that is longer. While the owner is away, Away and LocalShare decide.
 func AddGroupRate(sys *penstock.System, name string, r Rate) error {
 	return addShared(sys, rates, name, r)
 }
@@ -94,6 +140,11 @@ func DeleteGroupRate(sys *penstock.System, name string) bool { return deleteShar
 
 // AddCounter adds a counter that queues share by [NamedCounter]. Its name must not be taken: else the error is
 // [penstock.ErrExists]. Its Increment is not used: each queue says its own.
+//
+// A counter that is Clustered is that of all nodes together on which it is added; the system must be one, or the error is a
+// [penstock.ErrInvalid]. The node that owns the name lends parts of it, and its limit and modifiers are in force. What a node has that died or
+// is cut off comes back after three seconds, and that node lets nothing new go after two. Jobs there that were let go before and take
+// longer than the second between may run beside those that got their place. Jobs keep what they hold when the owner changes.
 func AddCounter(sys *penstock.System, name string, c Counter) error {
 	return addShared(sys, counters, name, c)
 }
@@ -141,12 +192,24 @@ func addShared(sys *penstock.System, of familyOf, name string, r Regulator) erro
 		return err
 	}
 	a := newAccount(r)
+	var p *peers
+	if isClustered(r) {
+		if p, err = m.join(); err != nil {
+			return fmt.Errorf("shared %s %q: %w", r.kind(), name, err)
+		}
+		a.lend(p.now(), rand.Uint64())
+		a.loan.policy(r)
+	}
 	if m.watching {
 		a.correct(m.clock.Now(), sampler.Current(m.sys))
 	}
 	m.orders++
 	_, err = of(m).Add(name, func(e *sharedEntry) {
-		e.Value.acct, e.Value.order, e.Value.name, e.Value.users = a, m.orders, name, make(map[*gate]struct{})
+		s := &e.Value
+		s.acct, s.order, s.name, s.users = a, m.orders, name, make(map[*gate]struct{})
+		if p != nil {
+			s.desk = p.desk(s, a.paced(), name)
+		}
 	})
 	return err
 }
@@ -165,12 +228,19 @@ func setShared(sys *penstock.System, of familyOf, name string, r Regulator) erro
 	if !ok {
 		return fmt.Errorf("%w: there is no shared %s %q", penstock.ErrInvalid, r.kind(), name)
 	}
+	s := &e.Value
+	if clustered := s.desk != nil; clustered != isClustered(r) {
+		return fmt.Errorf("%w shared %s %q: Clustered is %v; it is %v now and cannot be changed: delete it and add it anew",
+			penstock.ErrInvalid, r.kind(), name, !clustered, clustered)
+	}
 	if err := m.watchFor(r); err != nil {
 		return err
 	}
-	s := &e.Value
 	s.mu.Lock()
 	s.acct.change(m.clock.Now(), r)
+	if s.desk != nil {
+		s.acct.loan.policy(r)
+	}
 	if m.watching {
 		s.acct.correct(m.clock.Now(), sampler.Current(m.sys))
 	}
@@ -192,6 +262,9 @@ func deleteShared(sys *penstock.System, of familyOf, name string) bool {
 	}
 	for _, g := range e.Value.gates() {
 		g.forget(&e.Value)
+	}
+	if e.Value.desk != nil {
+		e.Value.desk.goodbye()
 	}
 	return true
 }

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ type state struct {
 	regs    []reg
 	quick   bool // nothing but those who wait and the regulators can hold a request back
 	direct  bool // nothing but a giving back lets anybody go: whoever gives back does so
+	lent    bool // some of its regulators are the whole cluster's
 	line    Behavior[Ticket]
 	refusal error // why nothing is let in any more; nil while it is
 
@@ -73,6 +75,7 @@ func (s *state) settle(r *rules) {
 	}
 	s.quick = s.refusal == nil && r.quick
 	s.direct = r.plain && s.own()
+	s.lent = slices.ContainsFunc(s.regs, func(r reg) bool { return r.acct.loan != nil })
 }
 
 // own reports whether the queue shares none of its regulators.
@@ -240,6 +243,12 @@ func (s *state) next(now time.Time) (head *ticket, reason Reason, wait time.Dura
 	}
 	if pause := s.rules.cfg.CheckInterval - now.Sub(s.round); s.rules.cfg.CheckInterval > 0 && pause > 0 && !now.Equal(s.round) {
 		return nil, granted, min(due, pause)
+	}
+	if s.lent {
+		if i := s.away(now, head.Cost); i >= 0 {
+			s.holdBack(now, i)
+			return head, Away, 0
+		}
 	}
 	if d := s.await(now, head.Cost); d > 0 {
 		return nil, granted, min(due, d)

@@ -3,6 +3,7 @@ package sampler
 import (
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstock-go/penstock"
@@ -14,6 +15,7 @@ import (
 type board struct {
 	logger  *slog.Logger
 	workers *workers
+	peers   *atomic.Pointer[peers]
 	mu      struct {
 		sync.Mutex
 		levels   levels
@@ -24,8 +26,8 @@ type board struct {
 	}
 }
 
-func newBoard(logger *slog.Logger, w *workers) *board {
-	b := &board{logger: logger, workers: w}
+func newBoard(logger *slog.Logger, w *workers, p *atomic.Pointer[peers]) *board {
+	b := &board{logger: logger, workers: w, peers: p}
 	b.mu.levels = newLevels()
 	b.mu.watchers = make(map[*watcher]struct{})
 	return b
@@ -43,6 +45,7 @@ func (b *board) add(name string, owner *gate) {
 	if !b.mu.closed {
 		b.mu.levels.add(name, owner, owner.level()) // its first sample may have been quicker
 		b.notify()
+		b.spread(owner)
 	}
 }
 
@@ -55,6 +58,7 @@ func (b *board) set(name string, owner *gate, c change) bool {
 	}
 	b.mu.feed.Publish(Event{Sampler: name, From: c.from, To: c.to, Value: c.value, At: c.at, Err: c.err})
 	b.notify()
+	b.spread(owner)
 	return true
 }
 
@@ -70,6 +74,29 @@ func (b *board) remove(name string, owner *gate) {
 		b.mu.feed.Publish(Event{Sampler: name, From: level, At: time.Now(), Err: penstock.ErrClosed})
 	}
 	b.notify()
+	b.spread(owner)
+}
+
+// spread has other nodes hear of a change. b.mu is held.
+func (b *board) spread(owner *gate) {
+	if owner.cfg.Clustered {
+		if p := b.peers.Load(); p != nil {
+			p.changed()
+		}
+	}
+}
+
+// clustered are the levels that other nodes are to hear of.
+func (b *board) clustered() map[string]int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := make(map[string]int)
+	for name, here := range b.mu.levels.local {
+		if here.owner.cfg.Clustered {
+			list[name] = here.level
+		}
+	}
+	return list
 }
 
 // samplers are those of this node.

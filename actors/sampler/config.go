@@ -33,6 +33,9 @@ type Config struct {
 	// Missing is after how many missed samples in a row the level becomes 0. A sample is missed when the source or Calc fails,
 	// panics or gives no number, and when the source is still at work on the last one. Default 3
 	Missing int
+	// Clustered has the other nodes of the cluster hear of the level, as one of [Level].Remote, and this node of theirs: of the samplers that
+	// are Clustered there. The system must be a node: see cluster.Join. Default false
+	Clustered bool
 }
 
 // NoHysteresis is a [Config.Hysteresis] of none: a level is left as soon as the value is below its threshold.

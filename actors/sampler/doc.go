@@ -12,8 +12,9 @@
 //	})
 //
 // [CPU] and [Memory] measure the container or machine, [Heap], [Scheduler] and [GC] the Go runtime, and a [Source] of your own
-// whatever you like. [Limits] tells what this process may really use. [Load] holds the levels of other nodes too: whoever
-// hears of them says them with [SetRemote], for a time; those of a node that has died expire.
+// whatever you like. [Limits] tells what this process may really use. [Load] holds the levels of other nodes too: those of
+// samplers that are Clustered, on nodes of a cluster, and what [SetRemote] says, for a time. Those of a node that has died expire: at the end
+// of its membership, or three seconds after it was heard of last.
 //
 // # What it guarantees
 //

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -22,6 +24,9 @@ type room struct {
 	board    *board
 	workers  workers
 	metrics  metric.Registration
+	open     opener
+	joining  sync.Mutex
+	peers    atomic.Pointer[peers] // nil while no sampler is to be heard of by other nodes
 }
 
 // roomOf is the system's room, which is made when it is asked for first.
@@ -33,8 +38,8 @@ func roomOf(sys *penstock.System) (*room, error) {
 }
 
 func newRoom(sys *penstock.System) (*room, error) {
-	r := &room{sys: sys, logger: sys.Logger()}
-	r.board = newBoard(r.logger, &r.workers)
+	r := &room{sys: sys, logger: sys.Logger(), open: openerOf(sys)}
+	r.board = newBoard(r.logger, &r.workers, &r.peers)
 	var err error
 	if r.metrics, err = r.register(sys.Meter()); err != nil {
 		return nil, fmt.Errorf("samplers: instruments: %w", err)
@@ -57,7 +62,7 @@ func newRoom(sys *penstock.System) (*room, error) {
 
 // ended is told that a sampler has no actor. If that is for good, whoever wanted it finishes the sampler.
 func (r *room) ended(e *entry, reason error) {
-	if g := &e.Value; !e.Retired() {
+	if g := &e.Value; !g.Retired() {
 		g.tell(g.dormant(time.Now(), reason))
 	}
 }
@@ -70,6 +75,9 @@ func (r *room) finish(g *gate) {
 
 // drain ends all that the room has but the actors. It begins when every room above has come to its end.
 func (r *room) drain(ctx context.Context) error {
+	if p := r.peers.Load(); p != nil {
+		p.close()
+	}
 	r.board.close()
 	for e := range r.children.All() {
 		r.finish(&e.Value)

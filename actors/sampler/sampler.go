@@ -23,6 +23,11 @@ func Add(sys *penstock.System, name string, cfg Config) (*Sampler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sampler %q: %w", name, err)
 	}
+	if cfg.Clustered {
+		if err := r.join(); err != nil {
+			return nil, fmt.Errorf("sampler %q: %w", name, err)
+		}
+	}
 	now := time.Now()
 	e, err := r.children.Add(name, func(e *entry) { e.Value.open(r, e, cfg, now) })
 	if err != nil {
