@@ -33,6 +33,13 @@ func NewBuffer[K comparable](sys *penstock.System, name string, cfg Config[K]) (
 		isArmed: func(t *tally[K, K, sum]) bool { return t.cell.isArmed() },
 		key:     func(key K) K { return key },
 		known:   func(key K) K { return key },
+		count: func(t *tally[K, K, sum]) (n int64, ok bool) {
+			n = partsOf(t).load()
+			if t.flight != nil {
+				n, _ = plus(n, t.flight.deltas[t.first].N)
+			}
+			return n, t.flight != nil || t.cell.isArmed()
+		},
 		unrecorded: func(t *tally[K, K, sum], was *recorded) (more int64, ok bool) {
 			n := partsOf(t).load()
 			more, _ = plus(n, -was.n)
@@ -78,19 +85,16 @@ func (b *Buffer[K]) overflow(key K) error {
 
 // Count is what was counted for the key and is not known to be stored. ok is false if there is nothing of that kind; a count
 // that came to 0 is one until it is flushed.
-func (b *Buffer[K]) Count(key K) (n int64, ok bool) {
-	e, ok := b.ledger.family.Lookup(key)
-	if !ok {
-		return 0, false
-	}
-	t := &e.Value
-	b.ledger.mu.Lock()
-	defer b.ledger.mu.Unlock()
-	n = partsOf(t).load()
-	if t.flight != nil {
-		n, _ = plus(n, t.flight.deltas[t.first].N)
-	}
-	return n, t.flight != nil || t.cell.isArmed()
+func (b *Buffer[K]) Count(key K) (n int64, ok bool) { return b.ledger.count(key) }
+
+// CountCluster is [Buffer.Count] of all nodes together, each asked at once. A [PartialError] says which of them have not answered, and n
+// is what the others know. Other errors: [penstock.ErrInvalid] if the buffer is not Clustered, or for a key that encoding/json does not
+// read again as it was.
+func (b *Buffer[K]) CountCluster(ctx context.Context, key K) (n int64, ok bool, err error) {
+	return b.ledger.countAll(ctx, key, func(x, y int64) int64 {
+		n, _ := plus(x, y)
+		return n
+	})
 }
 
 // Flush has the key's count flushed now, and waits until what was counted before the call is stored. When ctx ends before

@@ -44,6 +44,9 @@ type Config[K comparable] struct {
 	// Dropped is given what will not be stored: flushes after MaxAttempts, and those that were left when Close's time was up. It
 	// must not call the buffer. Default nil: they are counted and logged, and lost
 	Dropped func(Flush[K], error)
+	// Clustered lets the same buffers of a cluster's nodes be asked together: see [Buffer.CountCluster]. Each node flushes what was
+	// counted there, to the same sink if that is to have the sum. The system must be a node, which listens. Default false
+	Clustered bool
 	// Journal keeps counts in a local file until they are stored. Histograms take none. Default: no journal
 	Journal Journal[K]
 }

@@ -22,6 +22,10 @@
 // sink was away. With a [Journal] it is what Increment counted in the last Journal.Every, and nothing of what [Buffer.IncrementDurable]
 // has answered: that is stored, once, by the next process.
 //
+// On several nodes of a cluster each node counts for itself and flushes what it has counted, under IDs of its own; sums come together in
+// the table. Buffers that are Clustered can be asked together: [Buffer.CountCluster], [Histogram.CountCluster], [Max.ValueCluster]. Which of
+// several nodes' last values was the last nobody can say without comparing clocks, so a [Last] has no such question.
+//
 // Sums go from -MaxInt64 + 1 to MaxInt64. One that reaches an end stays there, and whoever adds to it is told [ErrOverflow]. One
 // that comes to 0 is not stored.
 package stat

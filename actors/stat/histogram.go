@@ -93,7 +93,16 @@ func NewHistogram[K comparable](sys *penstock.System, name string, scale Scale, 
 		shut:    func(t *tally[K, Bin[K], bins]) bool { return t.cell.shut() },
 		isShut:  func(t *tally[K, Bin[K], bins]) bool { return t.cell.isShut() },
 		isArmed: func(t *tally[K, Bin[K], bins]) bool { return t.cell.isArmed() },
-		key:     func(b Bin[K]) K { return b.Key },
+		count: func(t *tally[K, Bin[K], bins]) (n int64, ok bool) {
+			n = t.cell.count()
+			if t.flight != nil {
+				for _, d := range t.flight.deltas[t.first : t.first+t.count] {
+					n += d.N
+				}
+			}
+			return n, n > 0
+		},
+		key: func(b Bin[K]) K { return b.Key },
 	}, cfg)
 	if err != nil {
 		return nil, err
@@ -122,21 +131,11 @@ func (h *Histogram[K]) Record(key K, v int64) error {
 }
 
 // Count is how many values of the key were recorded that are not known to be stored; ok is false if there are none.
-func (h *Histogram[K]) Count(key K) (n int64, ok bool) {
-	e, ok := h.ledger.family.Lookup(key)
-	if !ok {
-		return 0, false
-	}
-	t := &e.Value
-	h.ledger.mu.Lock()
-	defer h.ledger.mu.Unlock()
-	n = t.cell.count()
-	if t.flight != nil {
-		for _, d := range t.flight.deltas[t.first : t.first+t.count] {
-			n += d.N
-		}
-	}
-	return n, n > 0
+func (h *Histogram[K]) Count(key K) (n int64, ok bool) { return h.ledger.count(key) }
+
+// CountCluster is [Histogram.Count] of all nodes together: see [Buffer.CountCluster].
+func (h *Histogram[K]) CountCluster(ctx context.Context, key K) (n int64, ok bool, err error) {
+	return h.ledger.countAll(ctx, key, func(x, y int64) int64 { return x + y })
 }
 
 // Flush has the key's counts flushed now, and waits until they are stored: see [Buffer.Flush].

@@ -35,6 +35,7 @@ type life struct {
 	Journal string // empty: none
 	Round   int
 	Finish  bool // it only flushes what the journal holds, and ends
+	Node    *node
 }
 
 const (
@@ -124,6 +125,9 @@ func read(rows interface {
 // run counts as fast as it can, for ever. It says what it is about to count, "!key", and what it was promised: "+key" that it
 // is durable, "=prefix" that all with this prefix is stored.
 func (v life) run() error {
+	if v.Node != nil {
+		return v.Node.run()
+	}
 	ctx := context.Background()
 	d, err := v.open(ctx, false)
 	if err != nil {

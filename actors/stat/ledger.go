@@ -15,6 +15,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/cluster"
 	"github.com/penstock-go/penstock/internal/clock"
 	"github.com/penstock-go/penstock/internal/keys"
 	"github.com/penstock-go/penstock/internal/wheel"
@@ -40,6 +41,8 @@ type form[K, P comparable, C any] struct {
 	unrecorded func(t *tally[K, P, C], was *recorded) (more int64, ok bool)
 	// replaces says whether a value takes the place of an earlier one; nil: they are summed.
 	replaces func(there, n int64) bool
+	// count is what was counted and is not known to be stored; ok is false if there is nothing of that kind. The mutex is held.
+	count func(t *tally[K, P, C]) (n int64, ok bool)
 	// isShut reports whether the cell is closed.
 	isShut func(t *tally[K, P, C]) bool
 	// isArmed reports whether something was added to the cell since it was emptied, be it 0. One addition at a time is told that it
@@ -61,6 +64,7 @@ type ledger[K, P comparable, C any] struct {
 	family  *supervisor.Family[K, tally[K, P, C]]
 	metrics *metrics
 	journal *journal[K, P, C] // nil if there is none
+	port    port              // to the other nodes; nil if the buffer is not Clustered
 
 	stack   atomic.Pointer[tally[K, P, C]] // armed, and not yet in the schedule
 	ticking atomic.Bool                    // a tick is to come
@@ -113,13 +117,22 @@ func newLedger[K, P comparable, C any](sys *penstock.System, name string, f form
 		return nil, fmt.Errorf("%w stat buffer %q: Journal is set; a %s takes none", penstock.ErrInvalid, name, f.kind)
 	}
 	cfg = cfg.withDefaults()
+	prefix := rand.Text() + "-"
+	var node *cluster.Node
+	if cfg.Clustered {
+		var err error
+		if node, err = nodeOf(sys); err != nil {
+			return nil, fmt.Errorf("stat buffer %q: %w", name, err)
+		}
+		prefix = idPrefix(node.Name()) + prefix
+	}
 	l := &ledger[K, P, C]{
 		name: name, form: f, cfg: cfg,
 		logger:  sys.Logger().With("buffer", name),
 		clock:   clock.New(),
 		wheel:   wheel.New[*tally[K, P, C]](cfg.Interval + cfg.Jitter),
 		flying:  make(map[*batch[K, P, C]]bool),
-		prefix:  rand.Text() + "-",
+		prefix:  prefix,
 		settled: make(chan struct{}),
 		opened:  make(chan struct{}),
 	}
@@ -167,6 +180,9 @@ func newLedger[K, P comparable, C any](sys *penstock.System, name string, f form
 		if _, err = l.tally(l.form.key(*cfg.Overflow)); err != nil {
 			err = fmt.Errorf("the key Overflow: %w", err)
 		}
+	}
+	if err == nil && node != nil {
+		err = l.reach(node)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("stat buffer %q: %w", name, errors.Join(err, l.abandon()))

@@ -145,6 +145,9 @@ func (l *ledger[K, P, C]) drain(ctx context.Context) error {
 	}
 	err := l.conclude(ctx)
 	l.metrics.close()
+	if l.port != nil {
+		l.port.Close()
+	}
 	return err
 }
 

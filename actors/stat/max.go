@@ -22,6 +22,11 @@ func NewMax[K comparable](sys *penstock.System, name string, cfg Config[K]) (*Ma
 // Observe notes a value. It never waits. Its errors are those of [Buffer.Increment], but for ErrOverflow.
 func (m *Max[K]) Observe(key K, n int64) error { return m.put(key, n, larger) }
 
+// ValueCluster is the largest [Max.Value] of all nodes. Its errors are those of [Buffer.CountCluster].
+func (m *Max[K]) ValueCluster(ctx context.Context, key K) (n int64, ok bool, err error) {
+	return m.ledger.countAll(ctx, key, func(x, y int64) int64 { return max(x, y) })
+}
+
 // Last keeps the last value by key, such as the time when somebody was last seen, and gives it to its sink. It is safe for
 // concurrent use.
 type Last[K comparable] struct{ values[K] }
@@ -66,6 +71,13 @@ func newValues[K comparable](sys *penstock.System, name string, kind Kind, over 
 			*was = recorded{n: n, has: ok}
 			return n, ok
 		},
+		count: func(t *tally[K, K, value]) (n int64, ok bool) {
+			n, ok = t.cell.load()
+			if !ok && t.flight != nil {
+				return t.flight.deltas[t.first].N, true
+			}
+			return n, ok
+		},
 		replaces: func(there, n int64) bool { return kind == KindLast || n > there },
 	}, cfg)
 	return values[K]{l}, err
@@ -88,20 +100,7 @@ func (v values[K]) put(key K, n int64, over func(there, n int64) bool) error {
 
 // Value is what was noted for the key and is not known to be stored; ok is false if there is nothing of that kind. What is in
 // a flush already counts only while nothing came after it.
-func (v values[K]) Value(key K) (n int64, ok bool) {
-	e, ok := v.ledger.family.Lookup(key)
-	if !ok {
-		return 0, false
-	}
-	t := &e.Value
-	v.ledger.mu.Lock()
-	defer v.ledger.mu.Unlock()
-	n, ok = t.cell.load()
-	if !ok && t.flight != nil {
-		return t.flight.deltas[t.first].N, true
-	}
-	return n, ok
-}
+func (v values[K]) Value(key K) (n int64, ok bool) { return v.ledger.count(key) }
 
 // Flush has the key's value flushed now, and waits until it is stored: see [Buffer.Flush].
 func (v values[K]) Flush(ctx context.Context, key K) error { return v.ledger.flushKey(ctx, key) }

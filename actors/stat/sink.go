@@ -17,7 +17,9 @@ type Delta[K comparable] struct {
 // same flush comes again, with the same ID and the same deltas, until the sink has accepted it. A sink that remembers IDs
 // together with what it stored, in one transaction, stores everything once.
 type Flush[K comparable] struct {
-	ID     string // up to 64 bytes of ASCII; no other flush has it, of any buffer anywhere
+	// ID is up to 64 bytes of ASCII, and no other flush has it, of any buffer anywhere: it is made of a random text for each life of a
+	// buffer and the number of the flush in that life, and for Clustered buffers begins with the node's name, as much of it as ASCII has
+	ID     string
 	Deltas []Delta[K]
 }
 
