@@ -7,10 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/penstock-go/penstock"
-	"github.com/penstock-go/penstock/messages"
 )
 
 // Service is a kind of room.
@@ -139,7 +136,7 @@ type Ask struct {
 //
 // Errors: [ErrMine] if this node is the owner: then there is nobody else to ask; [AwayError] if it does not wait; [UnknownError] for what must
 // not be done twice, when the answer is lost for good; [RemoteError]; [penstock.ErrFull] if too many calls to the owner wait;
-// [penstock.ErrInvalid] for a body of over 1 MiB; [penstock.ErrClosed]; that of ctx.
+// [penstock.ErrInvalid] for a body of over about 64 KiB; [penstock.ErrClosed]; that of ctx.
 func (p *Port) Ask(ctx context.Context, a Ask) ([]byte, error) {
 	n := p.node
 	payload, err := p.payload(a.ID, a.Body)
@@ -228,12 +225,10 @@ func (p *Port) Tell(member string, body []byte) error {
 }
 
 func (p *Port) payload(id string, body []byte) ([]byte, error) {
-	m := messages.RoomCall{Service: uint32(p.spec.Service), Room: p.spec.Name, Id: id, From: p.node.name, Body: body}
-	payload, err := proto.Marshal(&m)
-	if err != nil {
-		return nil, fmt.Errorf("%w call of room %q: %w", penstock.ErrInvalid, p.spec.Name, err)
+	if !utf8.ValidString(id) {
+		return nil, fmt.Errorf("%w call of room %q: the ID %.64q is not UTF-8", penstock.ErrInvalid, p.spec.Name, id)
 	}
-	return payload, nil
+	return roomCall(p.spec.Service, p.spec.Name, id, p.node.name, body), nil
 }
 
 // Epoch is under which epoch the node owns what a function is about that is given ctx; ok is false outside a cluster.

@@ -24,6 +24,16 @@ func (r *routes) member(name string) (Owner, bool) {
 	return r.members[i], true
 }
 
+// name is a member's name as it came, without a copy of it.
+func (r *routes) name(came []byte) string {
+	for i := range r.members {
+		if string(came) == r.members[i].Name {
+			return r.members[i].Name
+		}
+	}
+	return string(came)
+}
+
 func (r *routes) others(me string) (names []string) {
 	for _, m := range r.members {
 		if m.Name != me {

@@ -70,19 +70,19 @@ func (n *Node) handle(r *transport.Request, reply func(kind uint32, payload []by
 		n.refuse(fmt.Errorf("%w request: this version knows none of kind %d", penstock.ErrInvalid, r.Kind), reply)
 		return
 	}
-	m := new(messages.RoomCall)
-	if err := proto.Unmarshal(r.Payload, m); err != nil {
+	w, err := readRoomCall(r.Payload)
+	if err != nil {
 		n.refuse(fmt.Errorf("%w request: %w", penstock.ErrInvalid, err), reply)
 		return
 	}
 	n.mu.Lock()
-	p := n.ports[place{Service(m.GetService()), m.GetRoom()}]
+	p := n.ports[place{w.service, string(w.room)}]
 	n.mu.Unlock()
 	if p == nil {
 		reply(kindNoRoom, nil)
 		return
 	}
-	c := &Call{From: m.GetFrom(), ID: m.GetId(), Deadline: r.Deadline, Body: m.GetBody(), node: n, request: r, reply: reply}
+	c := &Call{From: n.routes.Load().name(w.from), ID: string(w.id), Deadline: r.Deadline, Body: w.body, node: n, request: r, reply: reply}
 	if c.ID != "" {
 		c.shard = n.Shard(c.ID)
 		epoch, mine := n.Epoch(c.shard)
