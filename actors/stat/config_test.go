@@ -87,52 +87,6 @@ func TestExtremesOfTheConfigWork(t *testing.T) {
 	})
 }
 
-type name string
-
-func TestS3_BadKeysAreRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		refused(t, "", strings.Repeat("k", 513), "a\xffb")
-		refused(t, name(""), name(strings.Repeat("k", 513)), name("\xff"))
-		refused(t, math.NaN())
-		refused(t, point2{math.NaN(), 1})
-		refused[any](t, "", math.NaN(), "\xff", []int{1}, map[int]int{}, [1]any{func() {}})
-		refused(t, struct{ any }{[]int{1}})
-		accepted(t, strings.Repeat("k", 512), " ", "\x00")
-		accepted(t, math.Inf(1), 0, -1)
-		accepted(t, point2{1, 2})
-		accepted[any](t, nil, 1, point2{1, 2}, struct{ any }{1})
-	})
-}
-
-type point2 struct{ x, y float64 }
-
-func refused[K comparable](t *testing.T, keys ...K) {
-	t.Helper()
-	sink := newTable[K]()
-	b := newBuffer(t, Config[K]{Sink: sink})
-	for _, key := range keys {
-		err := b.Increment(key, 1)
-		require.ErrorIs(t, err, penstock.ErrInvalid)
-		require.ErrorContains(t, err, `"test"`)
-		require.Less(t, len(err.Error()), 2500)
-		require.ErrorIs(t, b.Counter(key).Add(1), penstock.ErrInvalid)
-		requireNothing(t, b, key)
-		require.NoError(t, b.Flush(context.Background(), key))
-	}
-	require.Zero(t, b.Info().Keys)
-	require.NoError(t, b.Close(context.Background()))
-	require.Empty(t, sink.all())
-}
-
-func accepted[K comparable](t *testing.T, keys ...K) {
-	t.Helper()
-	b := newBuffer(t, Config[K]{Sink: newTable[K]()})
-	for _, key := range keys {
-		increment(t, b, key, 1)
-	}
-	require.NoError(t, b.Close(context.Background()))
-}
-
 func TestABufferOfAClosedSystemIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := roomtest.System(t)

@@ -316,34 +316,6 @@ func TestAJournalBelongsToItsBuffer(t *testing.T) {
 	require.Equal(t, map[string]int64{"0": 1, "1": 1, "2": 1}, sink.sums)
 }
 
-func TestKeysOfAnyTypeAreJournaled(t *testing.T) {
-	type place struct{ Path, Client string }
-	path := journalPath(t)
-	sys := roomtest.System(t)
-	cfg := Config[place]{Sink: failing[place]{errors.New("away")}, Journal: Journal[place]{Path: path}}
-	b, err := NewBuffer(sys, "b", cfg)
-	require.NoError(t, err)
-	require.NoError(t, b.IncrementDurable(context.Background(), place{"/", "me"}, 4))
-	require.Error(t, b.Close(roomtest.EndedContext()))
-	b, err = NewBuffer(sys, "b", cfg)
-	require.NoError(t, err)
-	n, ok := b.Count(place{"/", "me"})
-	require.True(t, ok)
-	require.Equal(t, int64(4), n)
-
-	type month struct{ user, month string }
-	m, err := NewBuffer(sys, "m", Config[month]{Sink: failing[month]{}, Journal: Journal[month]{Path: path + "3"}})
-	require.NoError(t, err)
-	err = m.IncrementDurable(context.Background(), month{"ada", "May"}, 1)
-	require.ErrorIs(t, err, penstock.ErrInvalid, "all such keys would be one in the journal")
-	require.Zero(t, m.Info().Keys)
-
-	type unreadable struct{ C chan int }
-	u, err := NewBuffer(sys, "u", Config[unreadable]{Sink: failing[unreadable]{}, Journal: Journal[unreadable]{Path: path + "2"}})
-	require.NoError(t, err)
-	require.ErrorContains(t, u.Increment(unreadable{make(chan int)}, 1), "it cannot be written to the journal")
-}
-
 // failing answers every flush with its error.
 type failing[K comparable] struct{ err error }
 

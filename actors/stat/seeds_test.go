@@ -59,39 +59,6 @@ func TestS1_ANameIsTakenOnce(t *testing.T) {
 	})
 }
 
-type point struct{ x, y int }
-
-// TestS2_AnyComparableKey counts for keys that print alike, too.
-func TestS2_AnyComparableKey(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		countAll(t, []string{"a", "ä", "a/b", "a#b", "*", "x y", "\x00"})
-		countAll(t, []int{0, -1, math.MinInt, math.MaxInt})
-		countAll(t, []point{{}, {1, 2}, {2, 1}})
-		countAll(t, [][2]string{{"a", "b"}, {"a b", ""}, {"", "a b"}})
-		countAll(t, []bool{true, false})
-		countAll(t, []any{"1", 1, int64(1), 1.0, point{1, 2}, nil, [1]int{1}})
-		one, two := new(int), new(int)
-		countAll(t, []*int{one, two, nil})
-	})
-}
-
-func countAll[K comparable](t *testing.T, keys []K) {
-	t.Helper()
-	sink := newTable[K]()
-	b := newBuffer(t, Config[K]{Sink: sink})
-	want := make(map[K]int64)
-	for i, key := range keys {
-		increment(t, b, key, int64(i+1))
-		increment(t, b, key, 10)
-		want[key] = int64(i + 11)
-		requireCount(t, b, key, want[key])
-	}
-	time.Sleep(6 * time.Second)
-	require.Equal(t, want, sink.all())
-	requireNothing(t, b, keys...)
-	sink.check(t)
-}
-
 func TestS3_S4_IncrementAddsAtOnceAndNeverWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sink := newTable[string]()
