@@ -49,6 +49,11 @@ type MemberInfo struct {
 	Owned   int // shards
 }
 
+// Left is for how long the node's lease lives still, less the margin; 0 if it is over. It is quick: see [Info] for the rest.
+func (n *Node) Left() time.Duration {
+	return max(max(time.Duration(n.own.until.Load()), 0)-n.own.now(), 0)
+}
+
 // Info tells the state of things.
 func (n *Node) Info() Info {
 	n.mu.Lock()
@@ -59,7 +64,7 @@ func (n *Node) Info() Info {
 		Shards: n.cfg.Shards, Unowned: n.cfg.Shards - len(s.view.Shards), Lost: s.lost, Err: s.err, Since: now - s.since,
 	}
 	if i.Serving {
-		i.Left = s.until - now
+		i.Left = n.Left()
 	}
 	owned := make(map[string]int)
 	for _, shard := range s.view.Shards {

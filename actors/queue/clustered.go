@@ -34,11 +34,6 @@ type node interface {
 	Left() time.Duration // of its lease, by its own clock
 }
 
-// member is the node that the system is.
-type member struct{ *cluster.Node }
-
-func (m member) Left() time.Duration { return m.Info().Left }
-
 // port is what is used of a [cluster.Port].
 type port interface {
 	Tell(member string, body []byte) error
@@ -60,7 +55,7 @@ func openerOf(sys *penstock.System) opener {
 		if err != nil {
 			return nil, nil, err
 		}
-		return member{n}, p, nil
+		return n, p, nil
 	}
 }
 
