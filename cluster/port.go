@@ -136,7 +136,7 @@ type Ask struct {
 //
 // Errors: [ErrMine] if this node is the owner: then there is nobody else to ask; [AwayError] if it does not wait; [UnknownError] for what must
 // not be done twice, when the answer is lost for good; [RemoteError]; [penstock.ErrFull] if too many calls to the owner wait;
-// [penstock.ErrInvalid] for a body of over about 64 KiB; [penstock.ErrClosed]; that of ctx.
+// [penstock.ErrInvalid] for a body of 64 KiB or more; [penstock.ErrClosed]; that of ctx.
 func (p *Port) Ask(ctx context.Context, a Ask) ([]byte, error) {
 	n := p.node
 	payload, err := p.payload(a.ID, a.Body)
@@ -243,6 +243,20 @@ func WithEpoch(ctx context.Context, epoch int64) context.Context {
 }
 
 type epochKey struct{}
+
+// Epochs is under which epochs the node owns what a function is about that is given ctx and a list: one for each, in the list's order.
+// ok is false outside a cluster.
+func Epochs(ctx context.Context) (epochs []int64, ok bool) {
+	epochs, ok = ctx.Value(epochsKey{}).([]int64)
+	return epochs, ok
+}
+
+// WithEpochs gives a context the epochs of a list.
+func WithEpochs(ctx context.Context, epochs []int64) context.Context {
+	return context.WithValue(ctx, epochsKey{}, epochs)
+}
+
+type epochsKey struct{}
 
 // Name is the node's.
 func (n *Node) Name() string { return n.name }

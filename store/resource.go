@@ -27,14 +27,14 @@ var (
 // penstock.PanicError.
 type Resource[K comparable, R any] struct {
 	// Select reads a key's row, one at most. Its parameters are the key's values; its columns are Scan's, the version,
-	// and the tokens if there are Tokens.
+	// the tokens if there are Tokens, and the epoch if there is Epoch.
 	Select string
 	// Update writes the row if it has the version that was loaded, gives it a greater one, and returns that: one row, or none if
 	// the version is another. Its parameters are the key's values, Values', the version that was loaded, and the tokens if there
-	// are Tokens.
+	// are Tokens, and the epoch if there is Epoch.
 	Update string
 	// Insert makes the row of a key that has none, with a version of 1 or more, and returns that version. Its parameters are the
-	// key's values, Values', and the tokens if there are Tokens. ON CONFLICT DO NOTHING spares an error when somebody else was
+	// key's values, Values', the tokens if there are Tokens, and the epoch if there is Epoch. ON CONFLICT DO NOTHING spares an error when somebody else was
 	// quicker; without it the error is looked into. Default: none, and a key without a row is [ErrMissing]
 	Insert string
 	// Key gives a key's values. Default: the key itself
@@ -54,4 +54,10 @@ type Resource[K comparable, R any] struct {
 	// them it is then [ErrUnknown] unless it was not stored. Only adapters change them and their column, which must not be NULL.
 	// Default: none
 	Tokens func(value R) *string
+	// Epoch is where a value keeps its row's epoch, for a processor that is Clustered: under which a key's owner wrote it last, and 0 if
+	// that was outside a cluster. Load and Save under an older one are refused, with a batch.ErrStaleEpoch. Outside a cluster a save
+	// leaves it as it is. Versions alone keep two owners from overwriting one another; with an epoch the old one writes nothing more
+	// after the new one has. Only adapters change it and its column, which must not be NULL: a table gets it by
+	// ALTER TABLE … ADD COLUMN epoch bigint NOT NULL DEFAULT 0. Default: none
+	Epoch func(value R) *int64
 }

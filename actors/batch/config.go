@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"runtime"
 	"time"
+
+	"github.com/penstock-go/penstock/cluster"
 )
 
 // NoWait is a MinDuration for group commit: a key that nobody works on is saved at once, and a busy one saves everything that
@@ -67,6 +70,16 @@ type Config[K comparable, R any] struct {
 	// database that is slow wait for one another and for nobody else. It must give a key the same each time. Default: any
 	// shard does any key's
 	ShardForKey func(key K, shards int) int
+
+	// Clustered has each key's batches run at the node that owns the key: see [Register]. The system must be a node of a cluster,
+	// which is joined before. Default false
+	Clustered bool
+	// Away is what becomes of an operation whose key's owner is away: [cluster.Wait] until its context ends, or [cluster.Refuse] at
+	// once. Default Wait
+	Away cluster.Policy
+	// KeyCodec writes keys as text, for other nodes. Required with Clustered unless keys are strings or integers. Default: those as
+	// they are, and in decimal
+	KeyCodec KeyCodec[K]
 }
 
 const (
@@ -130,6 +143,9 @@ func (c Config[K, R]) validate() error {
 	count("MaxPending", c.MaxPending, "1,000,000")
 	count("MaxKeys", c.MaxKeys, "1,000,000")
 	span("Idle", c.Idle, "10s")
+	check(c.Away == cluster.Wait || c.Away == cluster.Refuse, "Away is %d; it takes cluster.Wait or cluster.Refuse", c.Away)
+	check((c.KeyCodec.Encode == nil) == (c.KeyCodec.Decode == nil), "KeyCodec has only one function; it takes both or none")
+	check(!c.Clustered || c.KeyCodec.Encode != nil || plainKeys[K](), "KeyCodec is empty, and a %v has no text of its own; with Clustered it takes functions that write and read one", reflect.TypeFor[K]())
 	check(c.Shards >= 0 && c.Shards <= 65536, "Shards is %d; it takes 1 to 65536, or 0 for 16 × GOMAXPROCS", c.Shards)
 	return errors.Join(errs...)
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/penstock-go/penstock/cluster"
 )
 
 var (
@@ -14,7 +16,44 @@ var (
 	ErrConflict = errors.New("batch: somebody else has written the resource since it was loaded")
 	// ErrRecursive says that an operation has called the processor for the key that it runs on, which would wait for itself.
 	ErrRecursive = errors.New("batch: an operation called the processor for its own key")
+	// ErrNotOwner is the class of a [NotOwnerError].
+	ErrNotOwner = errors.New("batch: another node owns the key")
+	// ErrStaleEpoch says that another node has come to own the key since this one loaded its resource: nothing of the batch was stored.
+	// Load and Save answer it, wrapped or not, when they find a later epoch than the one they were given.
+	ErrStaleEpoch = errors.New("batch: another node has come to own the key since")
+	// ErrUnregistered says that the key's owner has no operation of that name: it runs another version of the program.
+	ErrUnregistered = errors.New("batch: the owner of the key has no such operation")
+	// ErrUnsent says that an operation is done and stored at the key's owner, and that its result could not be sent.
+	ErrUnsent = errors.New("batch: it is stored, but its result cannot be sent")
 )
+
+// NotOwnerError says that a function cannot run here, for it cannot travel to the node that owns its key: that takes an operation which
+// is registered there, by [Register]. Nothing was done. It is an [ErrNotOwner].
+type NotOwnerError struct {
+	Processor string
+	Key       string // as text
+	Owner     string // the node's name; empty if nobody is known to own the key now
+}
+
+func (e *NotOwnerError) Error() string {
+	owner := "no node is known to own it now"
+	if e.Owner != "" {
+		owner = fmt.Sprintf("node %q owns it", e.Owner)
+	}
+	return fmt.Sprintf("batch processor %q: key %q: %s; functions run at the owner only, and operations of Register everywhere", e.Processor, e.Key, owner)
+}
+
+// Unwrap makes it an ErrNotOwner.
+func (e *NotOwnerError) Unwrap() error { return ErrNotOwner }
+
+// remoteError is an error of another node: a [cluster.RemoteError] whose class is one of this package too.
+type remoteError struct {
+	remote *cluster.RemoteError
+	class  error
+}
+
+func (e *remoteError) Error() string   { return e.remote.Error() }
+func (e *remoteError) Unwrap() []error { return []error{e.remote, e.class} }
 
 // AbortError is what every caller of a batch gets that an operation has kept from being saved.
 type AbortError struct{ Cause error }

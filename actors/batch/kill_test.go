@@ -32,8 +32,9 @@ type life struct {
 	File  string
 	Round int
 	Save  int64
-	After bool // it stops after the commit, before the answer; else before the commit
-	Keep  bool // accounts are kept between batches
+	After bool   // it stops after the commit, before the answer; else before the commit
+	Keep  bool   // accounts are kept between batches
+	Node  string // it is a node of a cluster instead: see member
 }
 
 // account is a resource: how many operations it has seen, and the IDs of those that are not saved yet.
@@ -45,6 +46,9 @@ type account struct {
 const schema = `CREATE TABLE accounts (key TEXT PRIMARY KEY, n INTEGER NOT NULL); CREATE TABLE operations (key TEXT NOT NULL, id TEXT NOT NULL)`
 
 func (v life) run() error {
+	if v.Node != "" {
+		return v.member()
+	}
 	db, err := sqlite.Open(v.File)
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ type operation[R any] struct {
 	fate  atomic.Int32
 	err   error      // its own, of the last time it ran; its batch's goroutine has it
 	left  bool       // it was answered although it may be running
+	lost  bool       // nothing of it is stored, and somebody else is to be asked: its key has moved
 	line  uint64     // that it waits in, if its key's is the same, and is not known to have left; its key's mutex guards it
 	reply chan error // the batch's, or its own; room for one
 }
@@ -85,6 +86,16 @@ func (o *operation[R]) answer(err error) bool {
 	if o.err != nil {
 		err = o.err
 	}
+	o.reply <- err
+	return true
+}
+
+// refuse tells the caller that nothing of it is stored, whatever became of it here: its key has moved.
+func (o *operation[R]) refuse(err error) bool {
+	if !o.claim() {
+		return false
+	}
+	o.lost = true
 	o.reply <- err
 	return true
 }

@@ -16,7 +16,7 @@ func (p *Processor[K, R]) loaded(s stop[K, R], took time.Duration, value R) {
 	}
 	b := s.run
 	b.loadTook += took
-	s.state.value, s.state.has, s.state.until = value, true, forever
+	s.state.value, s.state.has, s.state.until, s.state.under = value, true, forever, b.epoch
 	b.phase = collecting
 	if b.tries > 0 {
 		b.phase, b.at, b.ran = queuedRun, 0, 0
@@ -41,7 +41,32 @@ func (p *Processor[K, R]) loadFailed(s stop[K, R], took time.Duration, err error
 		s.state.take(b)
 	}
 	s.state.drop()
-	p.finish(s, fmt.Errorf("batch processor %q: load: %w", p.name, err))
+	err = fmt.Errorf("batch processor %q: load: %w", p.name, err)
+	if errors.Is(err, ErrStaleEpoch) {
+		p.lost(s, err)
+		return
+	}
+	p.finish(s, err)
+}
+
+// holds reports whether a batch's key is this node's as it was when the batch began.
+func (p *Processor[K, R]) holds(s stop[K, R]) bool {
+	return p.peers == nil || p.peers.epoch(s.shard) == s.run.epoch
+}
+
+// lost ends a batch of which nothing is stored, because its key has moved. Why is nil if the node has found out itself. Who ran in it
+// asks the new owner, if that can be: for them it is as if they had not. The resource's mutex is held, as in finish.
+func (p *Processor[K, R]) lost(s stop[K, R], why error) {
+	s.state.drop()
+	if len(s.run.ops) == 0 { // those who wait are told at the next look
+		s.free()
+		return
+	}
+	s.run.lost = !p.holds(s)
+	if why == nil {
+		why = fmt.Errorf("batch processor %q: key %v: this node has lost it, and nothing was saved: %w", p.name, s.entry.Key(), ErrStaleEpoch)
+	}
+	p.finish(s, why)
 }
 
 // toBeSaved ends a batch that is not to be saved, because an operation has aborted it or none has run. What has not had its
@@ -61,6 +86,9 @@ func (p *Processor[K, R]) toBeSaved(s stop[K, R]) bool {
 		s.free()
 		s.state.reuse(b.ops)
 		return false
+	case !p.holds(s):
+		p.lost(s, nil)
+		return false
 	}
 	b.phase = saving
 	return true
@@ -79,6 +107,9 @@ func (p *Processor[K, R]) saved(s stop[K, R], took time.Duration, err error) {
 	switch {
 	case err == nil:
 		s.state.keep(now, &p.rules)
+	case errors.Is(err, ErrStaleEpoch):
+		p.lost(s, fmt.Errorf("batch processor %q: save: %w", p.name, err))
+		return
 	case errors.Is(err, ErrConflict) && b.tries < p.cfg.MaxConflicts && now < b.deadline && p.rules.load:
 		s.state.drop()
 		b.tries++
@@ -117,7 +148,7 @@ func (p *Processor[K, R]) finish(s stop[K, R], err error) {
 	s.mu.Unlock()
 	n := 0
 	for _, o := range ops {
-		if o.answer(err) {
+		if b.lost && o.refuse(err) || !b.lost && o.answer(err) {
 			n++
 		}
 	}

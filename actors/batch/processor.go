@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unicode/utf8"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -31,7 +32,10 @@ type Processor[K comparable, R any] struct {
 	agenda  agenda[K, R]
 	lanes   []*lane[K, R]
 	metrics *metrics[K]
-	spare   sync.Pool // of operations
+	spare   sync.Pool    // of operations
+	peers   *peers[K, R] // nil outside a cluster
+	known   operations[R]
+	began   time.Duration // when it was started
 
 	pending   atomic.Int64 // operations that have no answer
 	refused   atomic.Uint64
@@ -51,6 +55,10 @@ func NewProcessor[K comparable, R any](sys *penstock.System, name string, cfg Co
 	if sys == nil {
 		return nil, fmt.Errorf("%w batch processor %q: the system is nil; it takes one from penstock.New", penstock.ErrInvalid, name)
 	}
+	return newProcessorAt(sys, name, cfg, openerOf(sys))
+}
+
+func newProcessorAt[K comparable, R any](sys *penstock.System, name string, cfg Config[K, R], open opener) (*Processor[K, R], error) {
 	if name == "" || len(name) > keys.Max || !utf8.ValidString(name) {
 		return nil, fmt.Errorf("%w batch processor: its name is %q; it takes 1 to %d bytes of UTF-8", penstock.ErrInvalid, name, keys.Max)
 	}
@@ -69,9 +77,17 @@ func NewProcessor[K comparable, R any](sys *penstock.System, name string, cfg Co
 	p.spare.New = func() any { return &operation[R]{line: nowhere, reply: make(chan error, 1)} }
 	p.agenda.open(p.clock, max(cfg.MinDuration, cfg.Backoff)) // what is due later goes round in the wheel
 	p.openLanes()
+	p.began = p.clock.Elapsed()
 	var err error
 	if p.metrics, err = newMetrics(sys, p); err != nil {
 		return nil, fmt.Errorf("batch processor %q: instruments: %w", name, err)
+	}
+	if cfg.Clustered {
+		if p.peers, err = newPeers(p, open); err != nil {
+			p.metrics.close()
+			p.end()
+			return nil, fmt.Errorf("batch processor %q: %w", name, err)
+		}
 	}
 	p.family, err = supervisor.NewFamily(sys.Tree(), supervisor.Spec[K, resource[K, R]]{
 		Kind: "batch",
@@ -79,6 +95,9 @@ func NewProcessor[K comparable, R any](sys *penstock.System, name string, cfg Co
 		New:  func(e *registry.Entry[K, resource[K, R]]) actor.Actor { return keeper[K, R]{&e.Value} },
 		Init: func(e *registry.Entry[K, resource[K, R]]) {
 			e.Value.processor, e.Value.entry, e.Value.lane = p, e, p.lane(e.Key())
+			if p.peers != nil {
+				_, e.Value.shard, _ = p.peers.place(e.Key()) // whoever has it made has looked at the key
+			}
 		},
 		MayForget:   p.mayForget,
 		Drain:       p.drain,
@@ -87,11 +106,12 @@ func NewProcessor[K comparable, R any](sys *penstock.System, name string, cfg Co
 		Dispatcher:  actor.NewSynchronizedDispatcher(1), // a key's actor is done in a moment
 	})
 	if err != nil {
+		p.peers.close()
 		p.metrics.close()
 		p.end()
 		return nil, err
 	}
-	close(p.opened) // metrics can be read and the tree can close before that
+	close(p.opened) // metrics can be read, other nodes can call and the tree can close before that
 	return p, nil
 }
 
@@ -123,7 +143,8 @@ func (p *Processor[K, R]) lane(key K) *lane[K, R] {
 //
 // When ctx ends before the operation has run the error is [ErrCancelled] with ctx's, and nothing was changed. After that Run
 // waits for the batch, whatever becomes of ctx: it is to tell the truth. Other errors: [penstock.ErrInvalid] for a nil op or a
-// bad key, [penstock.ErrFull] when a bound is reached, [ErrRecursive], [StuckError], [penstock.ErrClosed].
+// bad key, [penstock.ErrFull] when a bound is reached, [ErrRecursive], [StuckError], [penstock.ErrClosed]; of a clustered processor
+// [NotOwnerError] and [ErrStaleEpoch], which are that nothing was stored.
 func (p *Processor[K, R]) Run(ctx context.Context, key K, op func(R)) error {
 	if op == nil {
 		return fmt.Errorf("%w operation on batch processor %q: it is nil", penstock.ErrInvalid, p.name)
@@ -154,33 +175,54 @@ func Do[K comparable, R, T any](ctx context.Context, p *Processor[K, R], key K, 
 
 // await puts an operation in line and waits for its answer.
 func (p *Processor[K, R]) await(ctx context.Context, key K, o *operation[R]) error {
+	_, err := p.try(ctx, nil, key, o)
+	return err
+}
+
+// try puts an operation in line and waits for its answer. Gone is closed when nobody wants it any more; it may be nil. Moved: nothing of
+// the operation is stored, and another node owns the key, or this one anew.
+func (p *Processor[K, R]) try(ctx context.Context, gone <-chan struct{}, key K, o *operation[R]) (moved bool, err error) {
 	if err := ctx.Err(); err != nil {
 		p.putAway(o)
-		return fmt.Errorf("batch processor %q: %w: %w", p.name, ErrCancelled, err)
+		return false, fmt.Errorf("batch processor %q: %w: %w", p.name, ErrCancelled, err)
+	}
+	if moved, err = p.peers.check(key); err != nil {
+		p.putAway(o)
+		return moved, err
 	}
 	r, err := p.enter(key, o)
 	if err != nil {
 		p.putAway(o)
-		return err
+		return gone != nil && errors.Is(err, penstock.ErrClosed), err // another node may ask the next owner
 	}
+	why := context.Canceled
 	select {
 	case err = <-o.reply:
+		return p.answered(o), err
 	case <-ctx.Done():
-		if o.fate.CompareAndSwap(waits, cancelled) {
-			r.leave(o) // the line still has it, so it is not used again
-			return fmt.Errorf("batch processor %q: %w: %w", p.name, ErrCancelled, ctx.Err())
-		}
-		err = <-o.reply
+		why = ctx.Err()
+	case <-gone:
 	}
+	if o.fate.CompareAndSwap(waits, cancelled) {
+		r.leave(o) // the line still has it, so it is not used again
+		return false, fmt.Errorf("batch processor %q: %w: %w", p.name, ErrCancelled, why)
+	}
+	err = <-o.reply
+	return p.answered(o), err
+}
+
+// answered puts an operation away that has its answer.
+func (p *Processor[K, R]) answered(o *operation[R]) (moved bool) {
+	moved = o.lost
 	if !o.left {
 		p.putAway(o)
 	}
-	return err
+	return moved
 }
 
 // putAway keeps an operation that nobody else has for the next caller.
 func (p *Processor[K, R]) putAway(o *operation[R]) {
-	o.plain, o.fn, o.err, o.line = nil, nil, nil, nowhere
+	o.plain, o.fn, o.err, o.line, o.lost = nil, nil, nil, nowhere, false
 	o.fate.Store(waits)
 	p.spare.Put(o)
 }
@@ -243,6 +285,7 @@ func (p *Processor[K, R]) Close(ctx context.Context) error { return p.family.Clo
 // drain is Close, after the intake was stopped.
 func (p *Processor[K, R]) drain(ctx context.Context) error {
 	<-p.opened
+	p.peers.close() // other nodes ask again, until another one owns what they ask about
 	p.closing.Store(true)
 	p.done(0)
 	for e := range p.family.All() {
@@ -252,7 +295,7 @@ func (p *Processor[K, R]) drain(ctx context.Context) error {
 	case <-p.drained:
 	case <-ctx.Done():
 	}
-	left := 0
+	left := p.peers.asks()
 	for e := range p.family.All() {
 		r := &e.Value
 		r.mu.Lock()

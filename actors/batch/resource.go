@@ -15,6 +15,7 @@ type resource[K comparable, R any] struct {
 	processor *Processor[K, R]
 	entry     *registry.Entry[K, resource[K, R]]
 	lane      *lane[K, R]   // where it stands in line
+	shard     int           // of the cluster
 	onItsWay  atomic.Bool   // a message that has the actor look
 	operating atomic.Uint64 // the goroutine that runs the batch's operations right now; 0: none does
 
@@ -47,6 +48,10 @@ func (r *resource[K, R]) look() {
 	p := r.processor
 	r.onItsWay.Store(false) // before the look: who changes something after it must send again
 	r.mu.Lock()
+	var refused []*operation[R]
+	if p.peers != nil {
+		refused = r.state.own(p.peers.epoch(r.shard))
+	}
 	do, again := r.state.next(p.clock.Elapsed(), &p.rules, p.closing.Load())
 	if do == giveUp {
 		p.giveUp(r)
@@ -59,6 +64,22 @@ func (r *resource[K, R]) look() {
 	case work:
 		r.lane.work(r)
 	}
+	if len(refused) > 0 {
+		p.refuse(r, refused)
+	}
+}
+
+// refuse tells operations that have not run that the key is another node's.
+func (p *Processor[K, R]) refuse(r *resource[K, R], ops []*operation[R]) {
+	text, _, _ := p.peers.place(r.entry.Key())
+	err := p.peers.notOwner(r.shard, text)
+	n := 0
+	for _, o := range ops {
+		if o.refuse(err) {
+			n++
+		}
+	}
+	p.done(n)
 }
 
 // join puts an operation in line.

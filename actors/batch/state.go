@@ -16,6 +16,8 @@ type state[R any] struct {
 	value R             // loaded for the next batch, if has
 	has   bool          //
 	until time.Duration // how long value may be used; forever if it was loaded for the next batch
+	under int64         // the epoch that value was loaded under
+	epoch int64         // under which the key is this node's; 0 outside a cluster
 	spare []*operation[R]
 
 	stuck  *StuckError // the batch was given up, and its function has not returned
@@ -28,6 +30,8 @@ type run[R any] struct {
 	ops      []*operation[R] // in order; not changed while they run
 	at       int             // how many of them have had their turn
 	ran      int             // … and ran
+	epoch    int64           // under which the key was this node's when it began
+	lost     bool            // nothing of it is stored, and the key is this node's no more, or anew
 	began    time.Duration
 	deadline time.Duration
 	again    time.Duration // when it is tried again after a conflict
@@ -97,10 +101,10 @@ func (s *state[R]) next(now time.Duration, r *rules, hurry bool) (do todo, again
 		s.sweep()
 		return nothing, forever
 	}
-	if s.has && now >= s.until {
+	if s.has && (now >= s.until || s.under != s.epoch) { // somebody else may have owned the key, and written it
 		s.drop()
 	}
-	b := &run[R]{began: s.since, deadline: s.since + r.max}
+	b := &run[R]{began: s.since, deadline: s.since + r.max, epoch: s.epoch}
 	if s.since+r.min < now { // it had to wait for the batch before: its time begins now
 		b.deadline = now + r.max
 	}
@@ -211,6 +215,24 @@ func (s *state[R]) keep(now time.Duration, r *rules) {
 func (s *state[R]) drop() {
 	var none R
 	s.value, s.has, s.until = none, false, 0
+}
+
+// own is told under which epoch the key is this node's; 0: it is another's. A batch that collects under another epoch ends, and
+// those who wait begin anew. If they wait in vain they are taken out and returned.
+func (s *state[R]) own(epoch int64) (refused []*operation[R]) {
+	s.epoch = epoch
+	if s.batch != nil && s.batch.phase == collecting && s.batch.epoch != epoch {
+		s.batch = nil
+		s.drop()
+	}
+	if s.batch != nil || epoch != 0 {
+		return nil
+	}
+	s.drop()
+	s.sweep()
+	refused, s.waiting = s.waiting, nil
+	s.line++
+	return refused
 }
 
 // end makes the key free.

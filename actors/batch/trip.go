@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/cluster"
 )
 
 // trip is what a shard does in one go: load the resources of some keys, or run and save their batches. It can be taken up
@@ -51,7 +52,8 @@ func (t *trip[K, R]) do(self uint64) {
 	}
 }
 
-// board begins the trip: it moves its batches on, and leaves out those that were given up while they stood in line.
+// board begins the trip: it moves its batches on, and leaves out those that were given up while they stood in line, and those whose
+// key is no longer this node's.
 func (t *trip[K, R]) board(to phase) {
 	if t.boarded {
 		return
@@ -59,7 +61,11 @@ func (t *trip[K, R]) board(to phase) {
 	t.boarded = true
 	for _, r := range t.line {
 		r.mu.Lock()
-		if s := (stop[K, R]{r, r.state.batch}); !s.returned() {
+		switch s := (stop[K, R]{r, r.state.batch}); {
+		case s.returned():
+		case !t.processor.holds(s):
+			t.processor.lost(s, nil)
+		default:
 			s.run.phase = to
 			t.stops = append(t.stops, s)
 		}
@@ -101,7 +107,7 @@ func (t *trip[K, R]) call() (took time.Duration, err error) {
 	for _, s := range t.stops {
 		deadline = max(deadline, s.run.deadline)
 	}
-	ctx := &lateContext{parent: p.life, deadline: p.clock.At(deadline)}
+	ctx := &lateContext{parent: t.epochs(p.life), deadline: p.clock.At(deadline)}
 	defer func() {
 		ctx.end()
 		took = p.clock.Elapsed() - start
@@ -113,6 +119,22 @@ func (t *trip[K, R]) call() (took time.Duration, err error) {
 		return 0, t.callLoad(ctx)
 	}
 	return 0, t.callSave(ctx)
+}
+
+// epochs gives a user's function the epochs under which its keys are this node's.
+func (t *trip[K, R]) epochs(ctx context.Context) context.Context {
+	cfg := &t.processor.cfg
+	switch {
+	case t.processor.peers == nil:
+		return ctx
+	case t.loads && cfg.LoadMany == nil, !t.loads && cfg.SaveMany == nil:
+		return cluster.WithEpoch(ctx, t.stops[0].run.epoch)
+	}
+	epochs := make([]int64, len(t.stops))
+	for i, s := range t.stops {
+		epochs[i] = s.run.epoch
+	}
+	return cluster.WithEpochs(ctx, epochs)
 }
 
 // each is the error of the stop that has this number.

@@ -3,6 +3,7 @@ package postgres
 import (
 	"errors"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +57,28 @@ func TestASQLThatIsWrongIsFoundBeforeItIsUsed(t *testing.T) {
 	_, err = NewResource(t.Context(), closed, accounts)
 	require.Error(t, err)
 	require.NotErrorIs(t, err, penstock.ErrInvalid, "nobody has looked")
+}
+
+// TestATableWithoutEpochs is one that was made by an earlier version.
+func TestATableWithoutEpochs(t *testing.T) {
+	pool, _ := newPool(t)
+	run(t, pool, createAccounts)
+	newResource(t, pool, accounts) // as it was
+	_, err := NewResource(t.Context(), pool, fenced())
+	require.ErrorIs(t, err, penstock.ErrInvalid)
+	const help = "ALTER TABLE … ADD COLUMN epoch bigint NOT NULL DEFAULT 0"
+	for _, field := range []string{"Select: ", "Update: ", "Insert: "} {
+		_, text, _ := strings.Cut(err.Error(), field)
+		require.Contains(t, strings.Split(text, "\n")[0], help, field)
+	}
+	require.Equal(t, addEpochs, strings.Replace(help, "…", "accounts", 1))
+	run(t, pool, addEpochs)
+	newResource(t, pool, fenced())
+
+	bad := accounts
+	bad.Epoch = fenced().Epoch
+	_, err = NewResource(t.Context(), pool, bad)
+	require.ErrorContains(t, err, "the version, the tokens and the epoch")
 }
 
 // TestAnUpdateThatDoesOtherwiseStoresNothing has SQL that can be run, and would lose updates.

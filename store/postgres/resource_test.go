@@ -35,6 +35,19 @@ var accounts = store.Resource[string, *storetest.Account]{
 	Tokens:  func(a *storetest.Account) *string { return &a.Tokens },
 }
 
+// addEpochs makes the table one of those whose rows have epochs.
+const addEpochs = "ALTER TABLE accounts ADD COLUMN epoch bigint NOT NULL DEFAULT 0"
+
+// fenced are accounts whose rows have epochs.
+func fenced() store.Resource[string, *storetest.Account] {
+	of := accounts
+	of.Select = "SELECT amount, note, version, tokens, epoch FROM accounts WHERE id = $1"
+	of.Update = "UPDATE accounts SET amount = $2, note = $3, version = version + 1, tokens = $5, epoch = $6 WHERE id = $1 AND version = $4 RETURNING version"
+	of.Insert = "INSERT INTO accounts (id, amount, note, version, tokens, epoch) VALUES ($1, $2, $3, 1, $4, $5) ON CONFLICT DO NOTHING RETURNING version"
+	of.Epoch = func(a *storetest.Account) *int64 { return &a.Epoch }
+	return of
+}
+
 func newResource[K comparable, R any](t testing.TB, pool *pgxpool.Pool, of store.Resource[K, R]) *Resource[K, R] {
 	t.Helper()
 	r, err := NewResource(context.Background(), pool, of)
@@ -44,9 +57,16 @@ func newResource[K comparable, R any](t testing.TB, pool *pgxpool.Pool, of store
 
 // conformResource runs the suite with two pools whose connection strings have these options.
 func conformResource(t *testing.T, of store.Resource[string, *storetest.Account], options string) {
-	storetest.TestResource(t, func(t testing.TB) storetest.ResourceBackend {
+	storetest.TestResource(t, backend(of, options))
+}
+
+func backend(of store.Resource[string, *storetest.Account], options string) func(testing.TB) storetest.ResourceBackend {
+	return func(t testing.TB) storetest.ResourceBackend {
 		admin, schema := newPool(t)
 		run(t, admin, createAccounts)
+		if of.Epoch != nil {
+			run(t, admin, addEpochs)
+		}
 		pool, other := poolOf(t, dsn(server)+options, schema), poolOf(t, dsn(server)+options, schema)
 		noInsert := of
 		noInsert.Insert = ""
@@ -68,7 +88,7 @@ func conformResource(t *testing.T, of store.Resource[string, *storetest.Account]
 				return func() error { return tx.Rollback(ctx) }, err
 			},
 		}
-	})
+	}
 }
 
 func TestG9_ResourceConforms(t *testing.T) { conformResource(t, accounts, "") }
@@ -86,6 +106,11 @@ func TestG9_ResourceConformsWithAnyPool(t *testing.T) {
 		t.Run(options[1:], func(t *testing.T) { conformResource(t, of, options) })
 	}
 }
+
+// TestG9_ResourceWithEpochsConforms runs the suite outside a cluster, with rows that have epochs.
+func TestG9_ResourceWithEpochsConforms(t *testing.T) { conformResource(t, fenced(), "") }
+
+func TestG11_ResourceEpochs(t *testing.T) { storetest.TestResourceEpochs(t, backend(fenced(), "")) }
 
 func TestG9_ResourceInTwoProcesses(t *testing.T) {
 	var pool *pgxpool.Pool

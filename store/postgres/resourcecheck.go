@@ -48,9 +48,15 @@ func checkSQL(ctx context.Context, conn *pgxpool.Conn, s resource.Statement) err
 	return ofStatement(s, err)
 }
 
+const undefinedColumn = "42703"
+
 func ofStatement(s resource.Statement, err error) error {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && strings.HasPrefix(e.Code, "42") {
-		return fmt.Errorf("%s: %s (SQLSTATE %s)", s.Field, e.Message, e.Code)
+		help := ""
+		if e.Code == undefinedColumn {
+			help = s.Missing
+		}
+		return fmt.Errorf("%s: %s (SQLSTATE %s)%s", s.Field, e.Message, e.Code, help)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.Field, err)

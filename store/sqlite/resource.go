@@ -30,11 +30,13 @@ func NewResource[K comparable, R any](ctx context.Context, db *sql.DB, of store.
 	return &Resource[K, R]{engine}, nil
 }
 
-// Load loads a key's value. The error is a [store.ErrMissing] if there is no row and no Insert.
+// Load loads a key's value. The error is a [store.ErrMissing] if there is no row and no Insert, and a batch.ErrStaleEpoch if it was
+// written under a later epoch than that of cluster.WithEpoch.
 func (r *Resource[K, R]) Load(ctx context.Context, key K) (R, error) { return r.engine.Load(ctx, key) }
 
 // Save saves a value that was loaded, and notes its row's version in it. The error is a batch.ErrConflict if somebody else has
-// written or deleted the row since, and a [store.ErrUnknown] if it may have been saved; after any other nothing was saved.
+// written or deleted the row since, a batch.ErrStaleEpoch if that was under a later epoch than that of cluster.WithEpoch, and a
+// [store.ErrUnknown] if it may have been saved; after any other nothing was saved.
 // It waits for others who write to the file until its context ends.
 func (r *Resource[K, R]) Save(ctx context.Context, key K, value R) error {
 	return r.engine.Save(ctx, key, value)

@@ -71,6 +71,28 @@ func TestASQLThatIsWrongIsFoundBeforeItIsUsed(t *testing.T) {
 	require.NotErrorIs(t, err, penstock.ErrInvalid, "nobody has looked")
 }
 
+// TestATableWithoutEpochs is one that was made by an earlier version.
+func TestATableWithoutEpochs(t *testing.T) {
+	db := openNew(t)
+	run(t, db, createAccounts)
+	newResource(t, db, accounts) // as it was
+	_, err := NewResource(t.Context(), db, fenced())
+	require.ErrorIs(t, err, penstock.ErrInvalid)
+	const help = "ALTER TABLE … ADD COLUMN epoch bigint NOT NULL DEFAULT 0"
+	for _, field := range []string{"Select: ", "Update: ", "Insert: "} {
+		_, text, _ := strings.Cut(err.Error(), field)
+		require.Contains(t, strings.Split(text, "\n")[0], help, field)
+	}
+	require.Equal(t, addEpochs, strings.Replace(help, "…", "accounts", 1))
+	run(t, db, addEpochs)
+	newResource(t, db, fenced())
+
+	bad := accounts
+	bad.Epoch = fenced().Epoch
+	_, err = NewResource(t.Context(), db, bad)
+	require.ErrorContains(t, err, "the version, the tokens and the epoch")
+}
+
 // TestAnUpdateThatDoesOtherwiseStoresNothing has SQL that can be run, and would lose updates.
 func TestAnUpdateThatDoesOtherwiseStoresNothing(t *testing.T) {
 	db := openNew(t)

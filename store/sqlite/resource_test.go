@@ -36,6 +36,19 @@ var accounts = store.Resource[string, *storetest.Account]{
 	Tokens:  func(a *storetest.Account) *string { return &a.Tokens },
 }
 
+// addEpochs makes the table one of those whose rows have epochs.
+const addEpochs = "ALTER TABLE accounts ADD COLUMN epoch bigint NOT NULL DEFAULT 0"
+
+// fenced are accounts whose rows have epochs.
+func fenced() store.Resource[string, *storetest.Account] {
+	of := accounts
+	of.Select = "SELECT amount, note, version, tokens, epoch FROM accounts WHERE id = $1"
+	of.Update = "UPDATE accounts SET amount = $2, note = $3, version = version + 1, tokens = $5, epoch = $6 WHERE id = $1 AND version = $4 RETURNING version"
+	of.Insert = "INSERT INTO accounts (id, amount, note, version, tokens, epoch) VALUES ($1, $2, $3, 1, $4, $5) ON CONFLICT DO NOTHING RETURNING version"
+	of.Epoch = func(a *storetest.Account) *int64 { return &a.Epoch }
+	return of
+}
+
 func newResource[K comparable, R any](t testing.TB, db *sql.DB, of store.Resource[K, R]) *Resource[K, R] {
 	t.Helper()
 	r, err := NewResource(context.Background(), db, of)
@@ -44,10 +57,17 @@ func newResource[K comparable, R any](t testing.TB, db *sql.DB, of store.Resourc
 }
 
 func conformResource(t *testing.T, of store.Resource[string, *storetest.Account], open func(t testing.TB, path string) *sql.DB) {
-	storetest.TestResource(t, func(t testing.TB) storetest.ResourceBackend {
+	storetest.TestResource(t, backend(of, open))
+}
+
+func backend(of store.Resource[string, *storetest.Account], open func(t testing.TB, path string) *sql.DB) func(testing.TB) storetest.ResourceBackend {
+	return func(t testing.TB) storetest.ResourceBackend {
 		path := filepath.Join(t.TempDir(), "accounts.db")
 		db, other := open(t, path), open(t, path)
 		run(t, db, createAccounts)
+		if of.Epoch != nil {
+			run(t, db, addEpochs)
+		}
 		noInsert := of
 		noInsert.Insert = ""
 		return storetest.ResourceBackend{
@@ -73,7 +93,7 @@ func conformResource(t *testing.T, of store.Resource[string, *storetest.Account]
 				}, err
 			},
 		}
-	})
+	}
 }
 
 func TestG9_ResourceConforms(t *testing.T) { conformResource(t, accounts, openFile) }
@@ -89,6 +109,13 @@ func TestG9_ResourceConformsWithAnyDatabase(t *testing.T) {
 		t.Cleanup(func() { require.NoError(t, db.Close()) })
 		return db
 	})
+}
+
+// TestG9_ResourceWithEpochsConforms runs the suite outside a cluster, with rows that have epochs.
+func TestG9_ResourceWithEpochsConforms(t *testing.T) { conformResource(t, fenced(), openFile) }
+
+func TestG11_ResourceEpochs(t *testing.T) {
+	storetest.TestResourceEpochs(t, backend(fenced(), openFile))
 }
 
 func TestG9_ResourceInTwoProcesses(t *testing.T) {

@@ -49,7 +49,9 @@ func checkResource(ctx context.Context, db *sql.DB, statements []resource.Statem
 // the third of them.
 func checkSQL(ctx context.Context, conn *sql.Conn, s resource.Statement) error {
 	columns, err := explain(ctx, conn, s.SQL, maxParameters)
-	if err != nil {
+	if err != nil && strings.Contains(err.Error(), "no such column") || err != nil && strings.Contains(err.Error(), "has no column") {
+		return fmt.Errorf("%s: %w%s", s.Field, err, s.Missing)
+	} else if err != nil {
 		return fmt.Errorf("%s: %w", s.Field, err)
 	}
 	least, most := 0, maxParameters

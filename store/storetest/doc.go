@@ -21,6 +21,9 @@
 // at once, also in other processes ([TestResourceProcesses]), lose nothing; panics are their keys' errors; a context's end
 // ends the wait, and what was saved is never said not to be.
 //
+// [TestResourceEpochs] proves that a resource whose rows have epochs refuses what an owner of the past loads and saves, and changes nothing
+// then.
+//
 // What it cannot prove is what needs the database's own protocol or files: a connection that is cut between a commit and its answer, a process
 // that is killed. The tests of store/postgres and store/sqlite show how to.
 package storetest

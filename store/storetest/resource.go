@@ -10,13 +10,14 @@ import (
 	"github.com/penstock-go/penstock/actors/batch"
 )
 
-// Account is what a [ResourceBackend] loads and saves: a row with an amount, a note, a version, and the tokens of its last
-// saves. Note is NULL in the table if it is nil.
+// Account is what a [ResourceBackend] loads and saves: a row with an amount, a note, a version, the tokens of its last saves, and
+// perhaps an epoch. Note is NULL in the table if it is nil.
 type Account struct {
 	Amount  int64
 	Note    *string
 	Version int64
 	Tokens  string
+	Epoch   int64 // only [TestResourceEpochs] needs it
 
 	// Hurt, if it is set, is called by the resource's Scan and Values.
 	Hurt func()

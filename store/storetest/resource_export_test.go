@@ -9,3 +9,11 @@ func ResourceCases() (list []func(testing.TB, func(testing.TB) ResourceBackend))
 	}
 	return list
 }
+
+// EpochCases are likewise those of [TestResourceEpochs].
+func EpochCases() (list []func(testing.TB, func(testing.TB) ResourceBackend)) {
+	for _, c := range epochCases {
+		list = append(list, c.run)
+	}
+	return list
+}

@@ -42,6 +42,10 @@ func (e *Engine[K, R]) validate() error {
 		e.Counts.Tokens = 1
 		place("Tokens", func() bool { return e.of.Tokens(value) == nil })
 	}
+	if e.of.Epoch != nil {
+		e.Counts.Epoch = 1
+		place("Epoch", func() bool { return e.of.Epoch(value) == nil })
+	}
 	if scans {
 		e.Counts.Scan, errs = e.count(errs, "Scan", func() []any { return e.of.Scan(value) })
 		e.Counts.Values, errs = e.count(errs, "Values", func() []any { return e.of.Values(value) })
@@ -64,29 +68,38 @@ type Statement struct {
 	Takes      string // what they are
 	Columns    int    // that it must return
 	Gives      string // what they are
+	Missing    string // what helps if the table has not got a column
 }
 
 // Statements are those of the resource.
 func (e *Engine[K, R]) Statements() []Statement {
 	c := e.Counts
-	tokens := ""
-	if c.Tokens > 0 {
+	tokens, missing := "", ""
+	switch {
+	case c.Tokens > 0 && c.Epoch > 0:
+		tokens = ", the tokens and the epoch"
+	case c.Tokens > 0:
 		tokens = " and the tokens"
+	case c.Epoch > 0:
+		tokens = " and the epoch"
+	}
+	if c.Epoch > 0 {
+		missing = "; a table that has no column for the epoch gets one by ALTER TABLE … ADD COLUMN epoch bigint NOT NULL DEFAULT 0"
 	}
 	list := []Statement{
 		{
 			"Select", e.of.Select, c.Keys, fmt.Sprintf("%d of the key", c.Keys),
-			c.Scan + 1 + c.Tokens, fmt.Sprintf("%d that Scan has places for, the version%s", c.Scan, tokens),
+			c.row(), fmt.Sprintf("%d that Scan has places for, the version%s", c.Scan, tokens), missing,
 		},
 		{
-			"Update", e.of.Update, c.Keys + c.Values + 1 + c.Tokens, fmt.Sprintf("%d of the key, %d of Values, the version%s", c.Keys, c.Values, tokens),
-			1, "the new version, by RETURNING",
+			"Update", e.of.Update, c.Keys + c.Values + 1 + c.Tokens + c.Epoch, fmt.Sprintf("%d of the key, %d of Values, the version%s", c.Keys, c.Values, tokens),
+			1, "the new version, by RETURNING", missing,
 		},
 	}
 	if e.of.Insert != "" {
 		list = append(list, Statement{
-			"Insert", e.of.Insert, c.Keys + c.Values + c.Tokens, fmt.Sprintf("%d of the key, %d of Values%s", c.Keys, c.Values, tokens),
-			1, "the version, by RETURNING",
+			"Insert", e.of.Insert, c.Keys + c.Values + c.Tokens + c.Epoch, fmt.Sprintf("%d of the key, %d of Values%s", c.Keys, c.Values, tokens),
+			1, "the version, by RETURNING", missing,
 		})
 	}
 	return list

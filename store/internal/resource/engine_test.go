@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/actors/batch"
+	"github.com/penstock-go/penstock/cluster"
 	"github.com/penstock-go/penstock/store"
 )
 
@@ -181,6 +182,7 @@ func TestASaveInDoubtIsGivenUpInTheEnd(t *testing.T) {
 		start := time.Now()
 		err := e.Save(t.Context(), "a", load(t, e, "a"))
 		require.ErrorIs(t, err, store.ErrUnknown)
+		require.ErrorIs(t, err, cluster.ErrUnknown, "so that other nodes know it")
 		require.ErrorIs(t, err, errDown)
 		require.InDelta(t, settle.Seconds(), time.Since(start).Seconds(), 0.2)
 
@@ -332,8 +334,9 @@ func TestABadDescriptionIsOneErrorThatNamesEveryField(t *testing.T) {
 	bad.Scan, bad.Values = hurt, hurt
 	bad.Version = func(*value) *int64 { return nil }
 	bad.Tokens = func(*value) *string { panic("no tokens") }
+	bad.Epoch = func(*value) *int64 { return nil }
 	_, err = New(&memory{}, bad)
-	for _, text := range []string{"Key with the zero key", "no key", "Scan with the zero key", "Values with the zero key", "Version returns nil", "no tokens"} {
+	for _, text := range []string{"Key with the zero key", "no key", "Scan with the zero key", "Values with the zero key", "Version returns nil", "no tokens", "Epoch returns nil"} {
 		require.ErrorContains(t, err, text)
 	}
 	bad = of

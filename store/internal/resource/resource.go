@@ -106,7 +106,10 @@ type Engine[K comparable, R any] struct {
 }
 
 // Counts are how many values there are for a statement.
-type Counts struct{ Keys, Scan, Values, Tokens int }
+type Counts struct{ Keys, Scan, Values, Tokens, Epoch int }
+
+// row is how many columns Select returns.
+func (c Counts) row() int { return c.Scan + 1 + c.Tokens + c.Epoch }
 
 // New makes an engine of a description. The error is a [penstock.ErrInvalid] and names every bad field.
 func New[K comparable, R any](db Database, of store.Resource[K, R]) (*Engine[K, R], error) {
@@ -131,6 +134,9 @@ func (e *Engine[K, R]) places(value R) []any {
 	dest := append(append([]any(nil), e.of.Scan(value)...), e.of.Version(value))
 	if e.of.Tokens != nil {
 		dest = append(dest, e.of.Tokens(value))
+	}
+	if e.of.Epoch != nil {
+		dest = append(dest, e.of.Epoch(value))
 	}
 	return dest
 }

@@ -28,6 +28,8 @@ type save[K comparable, R any] struct {
 
 	own, loaded, all string // tokens
 	keys             []any
+	under            epoch // of its owner
+	epoch            int64 // that the row gets
 }
 
 // Save saves a value. The error is a [batch.ErrConflict] if somebody else has written the row since it was loaded.
@@ -39,14 +41,15 @@ func (e *Engine[K, R]) Save(ctx context.Context, key K, value R) error {
 func (e *Engine[K, R]) SaveMany(ctx context.Context, keys []K, values []R) []error {
 	errs := make([]error, len(keys))
 	if len(keys) != len(values) {
-		for i, key := range keys {
-			errs[i] = e.wrap("save", key, fmt.Errorf("%w: %d keys and %d values", penstock.ErrInvalid, len(keys), len(values)))
-		}
-		return errs
+		return e.all("save", keys, fmt.Errorf("%w: %d keys and %d values", penstock.ErrInvalid, len(keys), len(values)))
+	}
+	epochs, err := e.epochs(ctx, len(keys))
+	if err != nil {
+		return e.all("save", keys, err)
 	}
 	saves := make([]*save[K, R], 0, len(keys))
 	for i, key := range keys {
-		s := &save[K, R]{index: i, value: values[i]}
+		s := &save[K, R]{index: i, value: values[i], under: epochs.of(i)}
 		if errs[i] = Protect(func() error { return e.prepare(s, key) }); errs[i] == nil {
 			saves = append(saves, s)
 		}
@@ -89,6 +92,16 @@ func (e *Engine[K, R]) prepare(s *save[K, R], key K) error {
 		s.own, s.all = tokens(s.loaded)
 		s.write.Args = append(s.write.Args, s.all)
 	}
+	if e.of.Epoch != nil {
+		s.epoch = *e.of.Epoch(s.value)
+		if s.under.behind(s.epoch) {
+			return s.under.stale(s.epoch)
+		}
+		if s.under.is {
+			s.epoch = s.under.number
+		}
+		s.write.Args = append(s.write.Args, s.epoch)
+	}
 	return nil
 }
 
@@ -97,6 +110,9 @@ func (e *Engine[K, R]) keep(s *save[K, R]) {
 	*e.of.Version(s.value) = s.write.Version
 	if e.of.Tokens != nil {
 		*e.of.Tokens(s.value) = s.all
+	}
+	if e.of.Epoch != nil {
+		*e.of.Epoch(s.value) = s.epoch
 	}
 }
 
@@ -160,7 +176,7 @@ func split[K comparable, R any](saves []*save[K, R]) (parts [][]*save[K, R]) {
 // fail ends a save with the error of an attempt.
 func (s *save[K, R]) fail(err error) {
 	if s.err = err; s.doubt {
-		s.err = fmt.Errorf("%w: %w", store.ErrUnknown, err)
+		s.err = fmt.Errorf("%w: %w", errUnknown, err)
 	}
 }
 
@@ -190,7 +206,9 @@ func (e *Engine[K, R]) sift(ctx context.Context, open []*save[K, R], outcome Out
 		}
 	}
 	e.duplicates(ctx, open)
-	return append(left, e.lookUp(ctx, doubtful)...)
+	left = append(left, e.lookUp(ctx, doubtful)...)
+	e.overtaken(ctx, open)
+	return left
 }
 
 // duplicates finds the Inserts that failed because somebody else was quicker.
@@ -199,7 +217,7 @@ func (e *Engine[K, R]) duplicates(ctx context.Context, saves []*save[K, R]) {
 		if s.write.after > 0 || s.err == nil || !e.db.IsDuplicate(s.err) {
 			continue
 		}
-		read := &Read{Args: s.keys, Dest: make([]any, e.Counts.Scan+1+e.Counts.Tokens)}
+		read := &Read{Args: s.keys, Dest: make([]any, e.Counts.row())}
 		if e.db.Load(ctx, e.of.Select, []*Read{read}); read.Err == nil && read.Found {
 			s.err = fmt.Errorf("%w: %w", batch.ErrConflict, s.err)
 		}
@@ -213,7 +231,7 @@ func (e *Engine[K, R]) lookUp(ctx context.Context, saves []*save[K, R]) (left []
 	}
 	reads, now := make([]*Read, len(saves)), make([]string, len(saves))
 	for i, s := range saves {
-		reads[i] = &Read{Args: s.keys, Dest: make([]any, e.Counts.Scan+1+e.Counts.Tokens)}
+		reads[i] = &Read{Args: s.keys, Dest: make([]any, e.Counts.row())}
 		if e.Counts.Tokens > 0 {
 			reads[i].Dest[e.Counts.Scan+1] = &now[i]
 		}
@@ -235,7 +253,7 @@ func (e *Engine[K, R]) lookUp(ctx context.Context, saves []*save[K, R]) (left []
 		case notStored:
 			s.err = batch.ErrConflict
 		default:
-			s.err = fmt.Errorf("%w: the answer to its commit was lost, and the row has been written by then", store.ErrUnknown)
+			s.err = fmt.Errorf("%w: the answer to its commit was lost, and the row has been written by then", errUnknown)
 		}
 	}
 	return left
