@@ -39,6 +39,31 @@ func (p *Port) ask(ctx context.Context, to Owner, payload []byte, once bool) (bo
 	if err != nil {
 		return nil, next, p.failed(ctx, to, err, once)
 	}
+	return p.understand(to, a)
+}
+
+// askOnce asks a member, and not again: whoever is lost meanwhile has been told to give it up.
+func (p *Port) askOnce(ctx context.Context, to Owner, payload []byte) ([]byte, error) {
+	a, err := p.node.wire.Call(ctx, to.Address, kindAsk, 0, payload)
+	if err == nil {
+		var body []byte
+		if body, _, err = p.understand(to, a); errors.Is(err, errAgain) {
+			err = &AwayError{Member: to.Name, Why: err}
+		}
+		return body, err
+	}
+	down, remote := new(transport.DownError), new(transport.RemoteError)
+	switch {
+	case errors.As(err, &down) && down.NotSent:
+		return nil, &AwayError{Member: to.Name, Why: err}
+	case errors.As(err, &down), errors.Is(err, penstock.ErrClosed), ctx.Err() != nil, errors.As(err, &remote) && remote.Begun():
+		return nil, &UnknownError{Member: to.Name, Why: err}
+	}
+	return nil, p.failed(ctx, to, err, true)
+}
+
+// understand says what an answer means.
+func (p *Port) understand(to Owner, a transport.Answer) (body []byte, next Owner, err error) {
 	switch a.Kind {
 	case kindDone:
 		return a.Payload, next, nil

@@ -136,7 +136,7 @@ type Ask struct {
 //
 // Errors: [ErrMine] if this node is the owner: then there is nobody else to ask; [AwayError] if it does not wait; [UnknownError] for what must
 // not be done twice, when the answer is lost for good; [RemoteError]; [penstock.ErrFull] if too many calls to the owner wait;
-// [penstock.ErrInvalid] for a body of 64 KiB or more; [penstock.ErrClosed]; that of ctx.
+// [penstock.ErrInvalid] for a body that does not fit into a message of 64 KiB; [penstock.ErrClosed]; that of ctx.
 func (p *Port) Ask(ctx context.Context, a Ask) ([]byte, error) {
 	n := p.node
 	payload, err := p.payload(a.ID, a.Body)
@@ -204,6 +204,20 @@ func (p *Port) AskMember(ctx context.Context, member string, body []byte) ([]byt
 		return nil, &AwayError{Member: member, Why: err}
 	}
 	return answer, err
+}
+
+// AskMemberOnce is [Port.AskMember] for what must not be done twice: an AwayError says that it was not done, and an [UnknownError] that it is
+// not known whether it was. Where the member has lost this node, it is told so: see [Call.Canceled].
+func (p *Port) AskMemberOnce(ctx context.Context, member string, body []byte) ([]byte, error) {
+	payload, err := p.payload("", body)
+	if err != nil {
+		return nil, err
+	}
+	to, ok := p.node.routes.Load().member(member)
+	if !ok || member == p.node.name {
+		return nil, &AwayError{Member: member, Why: errNoMember}
+	}
+	return p.askOnce(ctx, to, payload)
 }
 
 var errNoMember = errors.New("it is no other member of the cluster")

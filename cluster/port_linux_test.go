@@ -263,3 +263,30 @@ func TestRoomsThatAreBad(t *testing.T) {
 	_, err = h.ask("this", cluster.Ask{ID: "1"})
 	require.ErrorIs(t, err, penstock.ErrClosed)
 }
+
+// TestAMemberIsAskedOnce tells what was not done from what may have been.
+func TestAMemberIsAskedOnce(t *testing.T) {
+	h := newHall(t)
+	p := h.other()
+	answer, err := h.port.AskMemberOnce(t.Context(), "there", []byte("that"))
+	require.NoError(t, err)
+	require.Equal(t, "there did that under 0", string(answer))
+	h.hears("here said that")
+	for _, nobody := range []string{"here", "nowhere"} {
+		_, err = h.port.AskMemberOnce(t.Context(), nobody, nil)
+		require.ErrorIs(t, err, cluster.ErrAway)
+	}
+	_, err = h.port.AskMemberOnce(t.Context(), "there", []byte("full"))
+	require.ErrorIs(t, err, penstock.ErrFull)
+	_, err = h.port.AskMemberOnce(t.Context(), "there", make([]byte, 1<<20))
+	require.ErrorIs(t, err, penstock.ErrInvalid)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	stop := time.AfterFunc(10*time.Millisecond, cancel)
+	defer stop.Stop()
+	_, err = h.port.AskMemberOnce(ctx, "there", []byte("hang"))
+	require.ErrorIs(t, err, cluster.ErrUnknown)
+	_, err = h.port.AskMemberOnce(t.Context(), "there", []byte("die"))
+	require.ErrorIs(t, err, cluster.ErrUnknown)
+	p.Kill()
+}

@@ -47,3 +47,10 @@ func (s *stream) decode(b []byte, v any, asJSON bool) error {
 	}
 	return nil
 }
+
+// encoded is a value that another node has encoded, or is to decode: with a stream of its own.
+type encoded []byte
+
+func encodeAlone(v any, asJSON bool) (encoded, error) { return newStream().encode(v, asJSON) }
+
+func (b encoded) decode(v any, asJSON bool) error { return newStream().decode(b, v, asJSON) }

@@ -15,11 +15,11 @@ type Config struct {
 	// MaxMemory is how much the tasks that run may declare (Task.MaxMemory), all together, in bytes. Default 10 GiB
 	MaxMemory int64
 	// DelegateTo is a bigger pool that this one shares with others: a task takes from the limits of both, and of those that
-	// the bigger one delegates to in turn. Default nil: the pool stands by itself
+	// the bigger one delegates to in turn. It may be a pool of another node, see [At]. Default nil: the pool stands by itself
 	DelegateTo *Pool
 	// Delegate names, for each task, the pools that may carry it besides this one, by the task's Param. They are tried in
-	// their order until one has room; closed ones are passed by. Not together with DelegateTo. It runs on a goroutine of its
-	// own and may be called by many at once. Default nil
+	// their order until one has room; closed ones are passed by. They may be pools of other nodes, see [At]. Not together with
+	// DelegateTo. It runs on a goroutine of its own and may be called by many at once. Default nil
 	Delegate func(param any) []*Pool
 	// PoolTimeout is how long Delegate may take to answer; then the task is rejected. Default 1s
 	PoolTimeout time.Duration
@@ -33,6 +33,9 @@ type Config struct {
 	MaxStuck int
 	// Grace is how long a function may take to return once its context has ended, before it counts as stuck. Default 100ms
 	Grace time.Duration
+	// Clustered lets the pools of other nodes delegate to this one, under its name: see [At]. What they ask for is a task like any
+	// other; its Param is nil. The system must be a node: see cluster.Join. It cannot be changed. Default false
+	Clustered bool
 	// Processes says how the children of the process tier are kept
 	Processes Processes
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/cluster"
 )
 
 // ErrKilled is the cause of a kill that was given none: Handler's user_killed.
@@ -34,11 +35,14 @@ const (
 	Draining                    // the pool is being drained: penstock.ErrFull
 	Closed                      // the pool, or one that it delegates to, was closed: penstock.ErrClosed
 	Broken                      // the pool's actor failed too often while the task waited: the failure, such as a penstock.PanicError
+	Away                        // the node of the pool is not there: a cluster.ErrAway
+	Unregistered                // a pool of another node was to run a function that does not travel, or that it does not know: penstock.ErrInvalid
+	TooLarge                    // the argument is too large to travel to another node: penstock.ErrInvalid
 
 	reasons // how many there are
 )
 
-var reasonNames = [reasons]string{"accepted", "no_workers", "no_memory", "no_pools", "pool_timeout", "line_full", "waited_too_long", "too_many_stuck", "draining", "closed", "broken"}
+var reasonNames = [reasons]string{"accepted", "no_workers", "no_memory", "no_pools", "pool_timeout", "line_full", "waited_too_long", "too_many_stuck", "draining", "closed", "broken", "away", "unregistered", "too_large"}
 
 // String names the reason as metrics do: "no_workers", "no_memory", "no_pools", …
 func (r Reason) String() string {
@@ -51,18 +55,20 @@ func (r Reason) String() string {
 // RejectError is a task that was not run, and why: Handler's {:reject, exception}. Ask for it with errors.As, and for its
 // class with errors.Is.
 type RejectError struct {
+	Node   string // whose pool it is; empty if it is one of this node
 	Pool   string // the pool that had no room, which may be one that the asked one delegates to
 	Task   string
 	Reason Reason
 	Need   int64         // the memory that the task asked for, in bytes
 	Free   int64         // what the pool had of it; NoMemory only
 	Waited time.Duration // how long it had waited
-	Cause  error         // Broken only: what the pool's actor failed of
+	Cause  error         // Broken: what the pool's actor failed of; Away: what came of asking; TooLarge: how large it is
 }
 
 func (e *RejectError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "pool %q: task %q was rejected: ", e.Pool, e.Task)
+	b.WriteString(taskAt(e.Node, e.Pool, e.Task))
+	b.WriteString(" was rejected: ")
 	switch e.Reason {
 	case NoWorkers:
 		b.WriteString("no workers available")
@@ -84,6 +90,12 @@ func (e *RejectError) Error() string {
 		b.WriteString("the pool was closed")
 	case Broken:
 		fmt.Fprintf(&b, "the pool's actor failed: %v", e.Cause)
+	case Away:
+		fmt.Fprintf(&b, "the node is away: %v", e.Cause)
+	case Unregistered:
+		b.WriteString("only calls of registered functions and of served modules travel to another node, and only of those that it has as well")
+	case TooLarge:
+		fmt.Fprintf(&b, "it does not travel to another node: %v", e.Cause)
 	default:
 		b.WriteString(e.Reason.String())
 	}
@@ -95,21 +107,24 @@ func (e *RejectError) Unwrap() error {
 	switch e.Reason {
 	case Closed:
 		return penstock.ErrClosed
-	case Broken:
+	case Broken, Away:
 		return e.Cause
+	case Unregistered, TooLarge:
+		return penstock.ErrInvalid
 	}
 	return penstock.ErrFull
 }
 
 // TimeoutError is a task that took longer than its MaxTime. It is a context.DeadlineExceeded.
 type TimeoutError struct {
+	Node  string // that ran it for this one; empty if this one did
 	Pool  string // empty under [Guard]
 	Task  string
 	After time.Duration // its MaxTime
 }
 
 func (e *TimeoutError) Error() string {
-	return fmt.Sprintf("%s took more than %dms to complete", taskOf(e.Pool, e.Task), e.After.Milliseconds())
+	return fmt.Sprintf("%s took more than %dms to complete", taskAt(e.Node, e.Pool, e.Task), e.After.Milliseconds())
 }
 
 // Unwrap returns context.DeadlineExceeded.
@@ -117,13 +132,14 @@ func (e *TimeoutError) Unwrap() error { return context.DeadlineExceeded }
 
 // KilledError is a task that was killed: by [Pool.Kill], [Pool.Flush], [Future.Kill], or because its pool was closed.
 type KilledError struct {
+	Node  string // that ran it for this one, and where it was killed; empty if that was here
 	Pool  string
 	Task  string
 	Cause error // as the kill gave it; [ErrKilled] if it gave none
 }
 
 func (e *KilledError) Error() string {
-	return fmt.Sprintf("%s was killed: %v", taskOf(e.Pool, e.Task), e.Cause)
+	return fmt.Sprintf("%s was killed: %v", taskAt(e.Node, e.Pool, e.Task), e.Cause)
 }
 
 // Unwrap returns the cause.
@@ -131,6 +147,7 @@ func (e *KilledError) Unwrap() error { return e.Cause }
 
 // MemoryError is a task that wanted more memory than it may have, in a tier that can tell: not on a plain goroutine.
 type MemoryError struct {
+	Node   string // that ran it for this one; empty if this one did
 	Pool   string
 	Task   string
 	Tier   Tier
@@ -139,7 +156,7 @@ type MemoryError struct {
 }
 
 func (e *MemoryError) Error() string {
-	s := fmt.Sprintf("%s ran out of memory: it may have %d bytes", taskOf(e.Pool, e.Task), e.Limit)
+	s := fmt.Sprintf("%s ran out of memory: it may have %d bytes", taskAt(e.Node, e.Pool, e.Task), e.Limit)
 	if e.Detail != "" {
 		s += ": " + e.Detail
 	}
@@ -149,6 +166,7 @@ func (e *MemoryError) Error() string {
 // CrashError is a task of the process tier whose process ended by itself without an answer, or a command, or a WebAssembly
 // module, that ended with another status than 0.
 type CrashError struct {
+	Node     string // that ran it for this one; empty if this one did
 	Pool     string
 	Task     string
 	ExitCode int    // -1 if a signal ended it
@@ -161,11 +179,34 @@ func (e *CrashError) Error() string {
 	if e.Signal != "" {
 		how = "signal: " + e.Signal
 	}
-	s := fmt.Sprintf("%s crashed: %s", taskOf(e.Pool, e.Task), how)
+	s := fmt.Sprintf("%s crashed: %s", taskAt(e.Node, e.Pool, e.Task), how)
 	if e.Stderr != "" {
 		s += "\n" + e.Stderr
 	}
 	return s
+}
+
+// LostError is a task that a pool of another node was to run, and that may have run to its end, in part or not at all: the node was lost before
+// it answered. It is a [cluster.ErrUnknown]. It is not run again.
+type LostError struct {
+	Node  string
+	Pool  string
+	Task  string
+	Cause error
+}
+
+func (e *LostError) Error() string {
+	return fmt.Sprintf("%s: it is not known whether it ran to its end: %v", taskAt(e.Node, e.Pool, e.Task), e.Cause)
+}
+
+// Unwrap makes it a cluster.ErrUnknown, and its cause.
+func (e *LostError) Unwrap() []error { return []error{cluster.ErrUnknown, e.Cause} }
+
+func taskAt(node, pool, task string) string {
+	if node == "" {
+		return taskOf(pool, task)
+	}
+	return fmt.Sprintf("node %q: %s", node, taskOf(pool, task))
 }
 
 func taskOf(pool, task string) string {

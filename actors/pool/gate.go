@@ -31,7 +31,7 @@ type counts struct {
 func (g *gate) open(p *Pool, cfg Config) {
 	g.pool, g.cfg = p, cfg
 	g.group.Store(newGroup(g))
-	g.state.gate = g
+	g.state.gate, g.state.far = g, p.member != ""
 	g.settle(cfg)
 }
 
@@ -61,7 +61,7 @@ func (g *gate) admit(j *job) (waits bool, err error) {
 		at, why = s, NoPools // they were closed since the delegate function named them
 	}
 	switch {
-	case why == NoPools || why == Closed || why == Draining || g.cfg.MaxWaiting == 0 || s.shut || c.hopeless():
+	case why == NoPools || why == Closed || why == Draining || !j.mayWait() || s.shut || c.hopeless():
 	case s.waiting >= g.cfg.MaxWaiting:
 		at, why = s, LineFull
 	default:
@@ -72,18 +72,26 @@ func (g *gate) admit(j *job) (waits bool, err error) {
 				g.letIn(j, j.asked)
 				return false, nil
 			}
-			g.counts.waited++
-			j.phase = waiting
-			s.waiting++
-			if g.cfg.MaxWait > 0 {
-				j.late = time.AfterFunc(g.cfg.MaxWait, j.expire)
-			}
+			g.getInLine(j, j.asked)
 			return true, nil
 		}
 		c.drop(&grp.stir)
 	}
 	g.counts.rejected[why]++
 	return false, j.rejection(at, why, 0)
+}
+
+// getInLine makes the job one that waits.
+func (g *gate) getInLine(j *job, now time.Time) {
+	if !j.waited {
+		j.waited = true
+		g.counts.waited++
+	}
+	j.phase = waiting
+	g.state.waiting++
+	if most := j.mostWait(); most > 0 {
+		j.late = time.AfterFunc(most-now.Sub(j.asked), j.expire)
+	}
 }
 
 // letIn makes the job one that runs. Whoever calls it has begin called once the group is unlocked.
@@ -94,6 +102,7 @@ func (g *gate) letIn(j *job, now time.Time) {
 	}
 	j.phase, j.began, j.deadline = running, now, now.Add(j.task.MaxTime)
 	g.counts.started++
+	j.embark(now)
 	if g.pool != nil {
 		j.worker = g.idle.take(g.pool.name)
 	}
@@ -172,7 +181,7 @@ func (g *gate) sweep() {
 		case j.deadline.After(now):
 			g.expect(j.deadline)
 		default:
-			j.settle(timedOut, &TimeoutError{Pool: j.PoolName(), Task: j.task.Name, After: j.task.MaxTime})
+			j.settle(timedOut, &TimeoutError{Node: j.node(), Pool: j.PoolName(), Task: j.task.Name, After: j.task.MaxTime})
 			j.abort(grp)
 			late = append(late, j)
 		}
@@ -213,9 +222,14 @@ func (g *gate) isShut() bool {
 
 // turnAway rejects a job that waits. The group is locked.
 func (g *gate) turnAway(grp *group, j *job, at *state, why Reason, cause error) {
-	g.counts.rejected[why]++
 	err := j.rejection(at, why, g.now().Sub(j.asked))
 	err.Cause = cause
+	g.refuse(grp, j, err)
+}
+
+// refuse rejects a job that was to run or to wait. The group is locked.
+func (g *gate) refuse(grp *group, j *job, err *RejectError) {
+	g.counts.rejected[err.Reason]++
 	g.leave(grp, j)
 	j.settle(rejected, err)
 	j.tell()

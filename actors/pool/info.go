@@ -17,6 +17,8 @@ type Info struct {
 	Waiting    int // tasks that asked this pool and wait
 	MaxStuck   int
 	Stuck      int // functions that ignore the end of their context; they are among the workers
+	Hosted     int // of the workers: taken by tasks that other nodes asked for
+	Far        int // of the workers: taken by tasks that another node is asked for, and may run
 	Draining   bool
 	Closed     bool
 
@@ -33,6 +35,8 @@ type JobInfo struct {
 	Ref     uint64
 	Name    string // of its task
 	Pool    string // that was asked
+	From    string // the node that asked for it; empty if this one did
+	Node    string // the node that is asked to run it, and may be doing so; empty if this one runs it
 	Tier    Tier
 	Memory  int64         // that it declared, in bytes
 	Age     time.Duration // since it began or, if it waits, since it asked
@@ -79,8 +83,18 @@ func (g *gate) info() Info {
 	now := g.now()
 	for member := range grp.members {
 		for j := range member.jobs.all() {
-			if j.claim.through(s) {
-				info.Jobs = append(info.Jobs, j.info(now))
+			if !j.claim.through(s) {
+				continue
+			}
+			one := j.info(now)
+			if info.Jobs = append(info.Jobs, one); one.Waiting {
+				continue
+			}
+			if one.From != "" {
+				info.Hosted++
+			}
+			if one.Node != "" {
+				info.Far++
 			}
 		}
 	}
@@ -94,7 +108,10 @@ func (j *job) info(now time.Time) JobInfo {
 	}
 	info := JobInfo{
 		Ref: j.ref, Name: j.task.Name, Pool: j.PoolName(), Tier: j.Tier(), Memory: j.task.MaxMemory, Age: now.Sub(since),
-		Waiting: j.phase == waiting, Ended: j.err, Stuck: j.stuck,
+		Waiting: j.phase == waiting, Ended: j.err, Stuck: j.stuck, From: j.from,
+	}
+	if j.phase == running {
+		info.Node = j.node()
 	}
 	if j.worker != nil {
 		info.Worker = j.worker.number

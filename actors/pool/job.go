@@ -52,6 +52,7 @@ type job struct {
 	// The group's lock guards what follows.
 	phase      phase
 	how        outcome // pending until it is decided what the caller is told
+	waited     bool    // it counts as one that had to wait
 	stuck      bool    // it counts as stuck in the pools that it holds
 	began      time.Time
 	deadline   time.Time   // when its MaxTime is over
@@ -66,6 +67,8 @@ type runner interface {
 	exec(ctx context.Context) error
 	// forget drops what the function returned, for its caller has been told otherwise.
 	forget()
+	// function is what is to run.
+	function() any
 }
 
 // begin has the function of a job that was let in run, on a goroutine of its own.
@@ -100,6 +103,15 @@ func (j *job) main() {
 func (j *job) finish(how outcome, err error) {
 	if how == failed && j.ctx.caller.Err() != nil && errors.Is(err, j.ctx.caller.Err()) {
 		how = abandoned // the function heard of it before whoever watches the caller's context did
+	}
+	if no, ok := err.(*refusal); ok {
+		if j.gate.elsewhere(j, no.why) {
+			return
+		}
+		err = no.why // it has ended otherwise
+	}
+	if j.far != nil && how == failed {
+		how = fate(err)
 	}
 	grp := j.gate.lock()
 	first, stuck := j.settle(how, err), j.stuck
@@ -201,6 +213,9 @@ func (j *job) rejection(at *state, why Reason, waited time.Duration) *RejectErro
 	e := &RejectError{Pool: j.PoolName(), Task: j.task.Name, Reason: why, Need: j.task.MaxMemory, Waited: waited}
 	if at != nil {
 		e.Pool, e.Free = at.gate.pool.name, at.maxMemory-at.memory
+		if p := at.gate.pool; p.member != "" {
+			e.Node, e.Pool = p.member, p.there
+		}
 	}
 	return e
 }

@@ -56,6 +56,7 @@ func (p *Pool) finish(ctx context.Context) error {
 func (p *Pool) windUp(ctx context.Context) error {
 	g := p.gate()
 	g.shut()
+	p.room.links.leave(p)
 	err := p.await(ctx, func(grp *group) bool { return g.state.still() && !grp.awaits(&g.state) })
 	cut := g.end()
 	if cut > 0 {

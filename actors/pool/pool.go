@@ -29,6 +29,9 @@ type Pool struct {
 	closing  sync.Once
 	closed   chan struct{} // closed when Close is done
 	closeErr error         // valid once closed is closed
+	member   string        // the node that it is a pool of; empty if it is one of this node
+	there    string        // its name at that node
+	link     *link         // to pools of other nodes; nil if they have none to this one, nor this one to them
 }
 
 // Name is the pool's name.
@@ -39,6 +42,9 @@ func (p *Pool) gate() *gate { return &p.door }
 // start asks for room for a prepared job, and has it run if there is. If it has to wait its turn comes later.
 func (p *Pool) start(ctx context.Context, j *job) error {
 	routes, err := p.routesFor(ctx, &j.task)
+	if err == nil && leadFar(routes) {
+		routes, err = p.passable(j, routes)
+	}
 	if err != nil {
 		return err
 	}

@@ -74,19 +74,26 @@ func WithJSON() FuncOption { return func(o *funcOptions) { o.json = true } }
 // context.Canceled and context.DeadlineExceeded again; a panic as a [penstock.PanicError]; a child that ended without an
 // answer as a [CrashError].
 func (f *Func[In, Out]) With(in In) func(context.Context) (Out, error) {
-	return func(ctx context.Context) (out Out, err error) {
+	fn := func(ctx context.Context) (out Out, err error) {
 		j, ok := JobOf(ctx)
 		if !ok {
 			return out, fmt.Errorf("%w call of %q: a child process is run by pool.Run, Async or Guard", penstock.ErrInvalid, f.name)
 		}
 		j.Runs(Process)
-		err = callChild(ctx, j, f.name, f.json, &in, &out)
+		if j.far != nil {
+			err = callFar(ctx, j, f.name, f.json, &in, &out)
+		} else {
+			err = callChild(ctx, j, f.name, f.json, &in, &out)
+		}
 		return out, err
 	}
+	MayTravel(fn)
+	return fn
 }
 
 // RemoteError is an error that a function in a child returned, as text.
 type RemoteError struct {
+	Node    string // that ran it for this one; empty if this one did
 	Func    string
 	Message string
 	kind    error // context.Canceled, context.DeadlineExceeded or nil

@@ -18,6 +18,7 @@ import (
 
 	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/internal/roomtest"
+	"github.com/penstock-go/penstock/internal/victim"
 )
 
 // The test binary is its own child.
@@ -26,6 +27,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv("PENSTOCK_TEST_PARENT") != "" {
 		beParent()
 	}
+	victim.Main(farLife.run)
 	os.Exit(m.Run())
 }
 

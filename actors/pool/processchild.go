@@ -219,7 +219,11 @@ func (c *child) call(ctx context.Context, j *Job, name string, asJSON bool, in, 
 	}()
 	c.calls++
 	memory := j.task.MaxMemory
-	data, err := c.stream.encode(in, asJSON)
+	var data []byte
+	raw, alone := in.(encoded)
+	if data = raw; !alone {
+		data, err = c.stream.encode(in, asJSON)
+	}
 	if err != nil {
 		return false, fmt.Errorf("%s: the argument of %q: %w", taskOf(j.PoolName(), j.task.Name), name, err)
 	}
@@ -231,7 +235,7 @@ func (c *child) call(ctx context.Context, j *Job, name string, asJSON bool, in, 
 		left = time.Until(deadline)
 	}
 	r := request{
-		id: uint64(c.calls), json: asJSON, look: memory > 0 && c.grown > memory/worn, time: left, memory: memory, name: name, data: data,
+		id: uint64(c.calls), json: asJSON, alone: alone, look: memory > 0 && c.grown > memory/worn, time: left, memory: memory, name: name, data: data,
 	}
 	stop := context.AfterFunc(ctx, c.process.Kill)
 	kind, payload, err := c.exchange(&r)
@@ -296,6 +300,10 @@ func (c *child) understand(ctx context.Context, j *Job, r *request, kind byte, p
 	task := taskOf(j.PoolName(), j.task.Name)
 	switch kind {
 	case sayValue:
+		if raw, ok := out.(*encoded); ok {
+			*raw = payload
+			return true, nil
+		}
 		if err := c.stream.decode(payload, out, r.json); err != nil {
 			return false, fmt.Errorf("%s: the result of %q: %w", task, r.name, err)
 		}

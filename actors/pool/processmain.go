@@ -139,14 +139,18 @@ func (s *server) run(r *request) (answer byte, data []byte) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), r.time)
 	defer cancel()
-	out, err := fn(ctx, s.stream, r)
+	stream := s.stream
+	if r.alone {
+		stream = newStream()
+	}
+	out, err := fn(ctx, stream, r)
 	if travel := new(travelError); errors.As(err, &travel) {
 		return sayBad, []byte(travel.Error())
 	}
 	if err != nil {
 		return sayError, append([]byte{kindOf(err)}, err.Error()...)
 	}
-	if data, err = s.stream.encode(out, r.json); err != nil {
+	if data, err = stream.encode(out, r.json); err != nil {
 		return sayBad, fmt.Appendf(nil, "the result of %q: %v", r.name, err)
 	}
 	return sayValue, data

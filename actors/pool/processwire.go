@@ -20,7 +20,7 @@ const (
 )
 
 // wireVersion is what a child says with its hello. Parent and child are the same binary, unless that was replaced meanwhile.
-const wireVersion = "penstock pool 1"
+const wireVersion = "penstock pool 2"
 
 // The kinds of errors that keep their identity on the way.
 const (
@@ -40,6 +40,7 @@ type request struct {
 	id     uint64
 	json   bool          // the codec
 	look   bool          // the child has grown: it is to see whether it is worn
+	alone  bool          // the argument can be read by itself, and so must the result
 	time   time.Duration // that is left
 	memory int64         // that the call may take; 0 if it is not capped
 	name   string
@@ -51,7 +52,7 @@ const requestHead = 8 + 1 + 8 + 8 + 2
 func (r *request) marshal() []byte {
 	b := make([]byte, 0, requestHead+len(r.name)+len(r.data))
 	b = binary.BigEndian.AppendUint64(b, r.id)
-	b = append(b, flag(r.json)|flag(r.look)<<1)
+	b = append(b, flag(r.json)|flag(r.look)<<1|flag(r.alone)<<2)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.time))
 	b = binary.BigEndian.AppendUint64(b, uint64(r.memory))
 	b = binary.BigEndian.AppendUint16(b, uint16(len(r.name)))
@@ -72,7 +73,7 @@ func (r *request) unmarshal(b []byte) error {
 	if len(b) < requestHead {
 		return errShortRequest
 	}
-	r.id, r.json, r.look = binary.BigEndian.Uint64(b), b[8]&1 != 0, b[8]&2 != 0
+	r.id, r.json, r.look, r.alone = binary.BigEndian.Uint64(b), b[8]&1 != 0, b[8]&2 != 0, b[8]&4 != 0
 	r.time, r.memory = time.Duration(binary.BigEndian.Uint64(b[9:])), int64(binary.BigEndian.Uint64(b[17:]))
 	n := int(binary.BigEndian.Uint16(b[25:]))
 	if b = b[requestHead:]; len(b) < n {

@@ -20,7 +20,8 @@ type room struct {
 	clock   clock.Clock
 	metrics *instruments
 	joining sync.Mutex // held while groups are joined
-	answers sync.Pool  // of channels on which jobs with one caller send the one word that they have ended
+	links   links
+	answers sync.Pool // of channels on which jobs with one caller send the one word that they have ended
 }
 
 // roomOf is the system's room of pools, which is made when it is needed first.
@@ -32,7 +33,7 @@ func roomOf(sys *penstock.System) (*room, error) {
 }
 
 func newRoom(sys *penstock.System) (m *room, err error) {
-	m = &room{logger: sys.Logger(), clock: clock.New()}
+	m = &room{logger: sys.Logger(), clock: clock.New(), links: links{open: openerOf(sys)}}
 	m.answers.New = func() any { return make(chan struct{}, 1) }
 	if m.metrics, err = newInstruments(sys, m); err != nil {
 		return nil, fmt.Errorf("pools: instruments: %w", err)
@@ -74,7 +75,7 @@ func New(sys *penstock.System, name string, cfg Config) (*Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w configuration of pool %q: %w", penstock.ErrInvalid, name, err)
 	}
-	return m.add(name, cfg.withDefaults())
+	return m.add(&Pool{name: name}, cfg.withDefaults())
 }
 
 // Get finds the pool of this name.
@@ -93,14 +94,22 @@ func Get(sys *penstock.System, name string) (*Pool, bool) {
 	return seat.Member(), true
 }
 
-func (m *room) add(name string, cfg Config) (*Pool, error) {
-	p := &Pool{
-		room: m, name: name, to: cfg.DelegateTo, delegate: cfg.Delegate, patience: cfg.PoolTimeout,
-		logger: m.logger.With("pool", name), metrics: m.metrics.of(name), closed: make(chan struct{}),
-	}
+// add starts a pool that has its name, and its node if that is another one.
+func (m *room) add(p *Pool, cfg Config) (*Pool, error) {
+	p.room, p.to, p.delegate, p.patience = m, cfg.DelegateTo, cfg.Delegate, cfg.PoolTimeout
+	p.logger, p.metrics, p.closed = m.logger.With("pool", p.name), m.metrics.of(p.name), make(chan struct{})
 	p.children.configure(cfg.Processes, p.logger)
+	if cfg.Clustered || p.member != "" {
+		if err := m.links.enter(p); err != nil {
+			return nil, p.fault(err)
+		}
+	}
 	if err := m.connect(p, cfg); err != nil {
+		m.links.leave(p)
 		return nil, err
+	}
+	if cfg.Clustered {
+		p.link.served.Store(p)
 	}
 	return p, nil
 }

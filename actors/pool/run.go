@@ -56,6 +56,8 @@ func (c *call[T]) exec(ctx context.Context) (err error) {
 	return err
 }
 
+func (c *call[T]) function() any { return c.fn }
+
 func (c *call[T]) forget() {
 	var none T
 	c.value = none

@@ -21,6 +21,7 @@ type state struct {
 	draining   bool               // nobody is let in, for a time
 	shut       bool               // nobody new is let in; who waits still is
 	ended      bool               // nobody is let in any more
+	far        bool               // it stands for a pool of another node, which has limits of its own
 }
 
 // lacks is what the pool has too little of for a claim, or accepted if it has room.
@@ -82,6 +83,7 @@ type claim struct {
 	routes []route  // that are still open to it, the one to be tried first in front; all begin with the pools that it holds
 	held   int      // how many pools of them it holds
 	places []*place // where it waits
+	trip   *trip    // of one that may go to pools of other nodes; else nil
 }
 
 // place is where a claim waits for one pool: several at once if it has the choice.

@@ -71,10 +71,13 @@ func validName(name string) bool {
 // Job is what a function can know of the task that it runs as. A tier of its own asks it for its limits, and says that it
 // is one. Its methods may be called by any goroutine.
 type Job struct {
-	pool *Pool // nil under Guard
-	task Task
-	ref  uint64
-	tier atomic.Uint32
+	pool     *Pool // nil under Guard
+	task     Task
+	ref      uint64
+	tier     atomic.Uint32
+	from     string        // the node that asked for it; empty if this one did
+	patience time.Duration // how long it may wait for room: of one that another node asked for, or that another one is asked for
+	far      *Pool         // of the node that runs it for this one; nil if this one does. It changes only while its function does not run
 }
 
 type jobKey struct{}

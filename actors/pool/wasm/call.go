@@ -24,12 +24,17 @@ import (
 // [penstock.ErrInvalid] if there is no such function or it does not take these arguments; [penstock.ErrClosed].
 func (m *Module) Call(function string, args ...uint64) func(context.Context) ([]uint64, error) {
 	err := m.checkCall(function, len(args))
-	return func(ctx context.Context) ([]uint64, error) {
+	fn := func(ctx context.Context) ([]uint64, error) {
 		if err != nil {
 			return nil, err
 		}
+		if j, ok := far(ctx); ok {
+			return m.callFar(ctx, j, function, args)
+		}
 		return use(ctx, m, function, func(i *instance) ([]uint64, error) { return i.invoke(function, args...) })
 	}
+	pool.MayTravel(fn)
+	return fn
 }
 
 // Bytes is a call of a function that takes bytes and returns bytes, by a convention. The module exports its memory,
@@ -43,12 +48,19 @@ func (m *Module) Call(function string, args ...uint64) func(context.Context) ([]
 // [*AnswerError]; the others are those of [Module.Call]. The instance is used again after a GuestError.
 func (m *Module) Bytes(function string, input []byte) func(context.Context) ([]byte, error) {
 	err := m.checkBytes(function, input)
-	return func(ctx context.Context) ([]byte, error) {
+	fn := func(ctx context.Context) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		if j, ok := far(ctx); ok {
+			w := m.work(pool.BytesForm)
+			w.Function, w.Input = function, input
+			return j.Travel(ctx, w)
+		}
 		return use(ctx, m, function, func(i *instance) ([]byte, error) { return i.bytes(function, input) })
 	}
+	pool.MayTravel(fn)
+	return fn
 }
 
 // Main runs the module as a command of WASI, in an instance of its own: from its standard input to its standard output. An
@@ -56,12 +68,19 @@ func (m *Module) Bytes(function string, input []byte) func(context.Context) ([]b
 // [*AnswerError]; the other errors are those of [Module.Call].
 func (m *Module) Main(stdin []byte, args ...string) func(context.Context) ([]byte, error) {
 	err := m.checkMain(stdin, args)
-	return func(ctx context.Context) ([]byte, error) {
+	fn := func(ctx context.Context) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		if j, ok := far(ctx); ok {
+			w := m.work(pool.MainForm)
+			w.Input, w.Args = stdin, args
+			return j.Travel(ctx, w)
+		}
 		return m.main(ctx, stdin, args)
 	}
+	pool.MayTravel(fn)
+	return fn
 }
 
 // use has an instance serve one call.

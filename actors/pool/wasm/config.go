@@ -48,6 +48,10 @@ type Config struct {
 	Clock bool
 	// Random gives the module random numbers. Default false: in each instance they are the same
 	Random bool
+	// Served lets the pools of this process run it for other nodes, whose modules have the same Name and the same code: see pool.At. What the
+	// configurations say besides may differ; that of where it runs holds. No other module of the process that is Served has its name.
+	// Default false
+	Served bool
 	// CacheDir is a directory, made if there is none, in which compiled code is kept, so that another process need not
 	// compile the module again. What is in it is run as it is: nobody else should be able to write there. Default "": none
 	CacheDir string

@@ -2,6 +2,7 @@ package wasm
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"runtime"
@@ -24,6 +25,7 @@ type Module struct {
 	compiled wazero.CompiledModule
 	memory   meter.Memory
 	exports  map[string]api.FunctionDefinition
+	digest   [sha256.Size]byte // of its code
 
 	mu struct {
 		sync.Mutex
@@ -40,7 +42,8 @@ type Module struct {
 
 // Compile reads a module and makes it ready for calls; see [Config]. It takes as long as a compiler does, seconds for a
 // large module, and stops when ctx ends. The error is [penstock.ErrInvalid] for a bad configuration, a module that is not valid
-// WebAssembly 2.0, one that imports what it is not given, and one whose memory begins larger than MaxMemory.
+// WebAssembly 2.0, one that imports what it is not given, and one whose memory begins larger than MaxMemory;
+// [penstock.ErrExists] for one that is Served if another one has its name.
 func Compile(ctx context.Context, code []byte, cfg Config) (*Module, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("%w configuration of wasm module %.64q: %w", penstock.ErrInvalid, cfg.Name, err)
@@ -53,6 +56,11 @@ func Compile(ctx context.Context, code []byte, cfg Config) (*Module, error) {
 			err = context.Cause(ctx)
 		}
 		return nil, m.fault(errors.Join(err, m.release(ctx)))
+	}
+	if m.digest = sha256.Sum256(code); m.cfg.Served {
+		if err := m.serve(); err != nil {
+			return nil, errors.Join(err, m.release(ctx))
+		}
 	}
 	return m, nil
 }
@@ -115,6 +123,7 @@ func (m *Module) Close(ctx context.Context) error {
 	ends := !m.mu.closed && m.mu.running == 0
 	m.mu.closed = true
 	m.mu.Unlock()
+	served.CompareAndDelete(m.cfg.Name, m)
 	if ends {
 		m.end(ctx)
 	}

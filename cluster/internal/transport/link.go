@@ -29,7 +29,8 @@ type link struct {
 	since     time.Duration // when it came up, or calls failed
 	changed   chan struct{} // closed when the state has changed, and made anew
 	life      uint64        // of the peer, as it said last; 0: it has not said anything
-	losses    uint64        // how often the peer was lost
+	losses    uint64        // how often the peer was lost, by this link and by those before it: it learns from that what it has asked in vain
+	first     uint64        // what it was at the beginning
 	theirs    uint64        // how often the peer's life has lost this node, as it said last
 	last      uint64        // ID of the last request
 	pending   map[uint64]*call
@@ -72,9 +73,10 @@ func release(c *call) {
 
 func newLink(t *Transport, peer string) *link {
 	dials, hangUp := context.WithCancel(t.dials)
+	first := t.forgotten.Load() + 1
 	return &link{
 		node: t, dials: dials, hangUp: hangUp, peer: peer, pid: actor.NewPID(peer, postName),
-		pulse: newPulse(t.now(), t.cfg.patience), why: errNeverUp, changed: make(chan struct{}), losses: 1,
+		pulse: newPulse(t.now(), t.cfg.patience), why: errNeverUp, changed: make(chan struct{}), losses: first, first: first,
 		pending: make(map[uint64]*call), abandoned: make(map[uint64]time.Duration), books: make(map[uint64]*ledger),
 	}
 }

@@ -314,3 +314,18 @@ func TestForget(t *testing.T) {
 	require.Empty(t, s.node.Links())
 	s.node.Forget(s.link.peer)
 }
+
+// TestWhoWasForgottenIsTold has a peer that was stopped for so long that it was forgotten, and did not notice: what it asked has been
+// cancelled, so it must see that it was lost, or its calls would wait for ever.
+func TestWhoWasForgottenIsTold(t *testing.T) {
+	s := newStage(t)
+	s.up()
+	s.link.broken()
+	before := s.link.losses
+	s.node.Forget(s.link.peer)
+	again, err := s.node.link(s.link.peer)
+	require.NoError(t, err)
+	require.NotSame(t, s.link, again)
+	require.Greater(t, again.losses, before)
+	require.Zero(t, again.info().Losses)
+}

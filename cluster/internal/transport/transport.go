@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -28,7 +29,11 @@ type Transport struct {
 	dials   context.Context // ends with the transport
 	hangUp  context.CancelFunc
 
-	links sync.Map      // address → *link
+	links sync.Map // address → *link
+	// forgotten is how often the peers of links that are no more were lost. A new link to one of them begins with more than that, so that the
+	// peer, should it not have noticed, is told that what it has asked is asked no more.
+	forgotten atomic.Uint64
+
 	ready chan struct{} // closed when there is an address
 	stop  chan struct{}
 	done  chan struct{} // closed when nothing is left

@@ -100,8 +100,13 @@ func (l *link) close() {
 // Forget ends the link to a peer that is not expected back: it is no longer looked for. Calls that wait end with [penstock.ErrClosed]. Should
 // it come back, or be asked again, there is a new link.
 func (t *Transport) Forget(peer string) {
-	if l, ok := t.links.LoadAndDelete(peer); ok {
-		l.(*link).close()
+	if found, ok := t.links.Load(peer); ok {
+		l := found.(*link)
+		l.close()
+		l.mu.Lock()
+		t.forgotten.Add(l.losses)
+		l.mu.Unlock()
+		t.links.CompareAndDelete(peer, found)
 		t.engine.EventStream.Publish(&remote.EndpointTerminatedEvent{Address: peer})
 	}
 }
@@ -143,7 +148,7 @@ func (l *link) info() LinkInfo {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	info := LinkInfo{
-		Peer: l.peer, Up: l.pulse.state == up, Waiting: len(l.pending), Losses: int(l.losses) - 1,
+		Peer: l.peer, Up: l.pulse.state == up, Waiting: len(l.pending), Losses: int(l.losses - l.first),
 		Silence: l.node.now() - l.pulse.heard,
 	}
 	for _, book := range l.books {
