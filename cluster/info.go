@@ -156,6 +156,20 @@ func (n *Node) hangUp() {
 	_ = n.wire.Close(context.Background())
 }
 
+// parting has the link to a node that is no member ended in a lease: nobody would ever do it otherwise.
+func (n *Node) parting(address string) {
+	if _, known := n.partings.LoadOrStore(address, true); known {
+		return
+	}
+	time.AfterFunc(n.cfg.Lease, func() {
+		n.partings.Delete(address)
+		back := slices.ContainsFunc(n.routes.Load().members, func(m Owner) bool { return m.Address == address })
+		if !back && !n.isDone() {
+			n.wire.Forget(address)
+		}
+	})
+}
+
 // isDone reports whether the node has left.
 func (n *Node) isDone() bool {
 	select {

@@ -199,9 +199,32 @@ func (p *Port) AskMember(ctx context.Context, member string, body []byte) ([]byt
 	if !ok || member == p.node.name {
 		return nil, &AwayError{Member: member, Why: errNoMember}
 	}
+	return p.askMember(ctx, to, payload)
+}
+
+var errNoMember = errors.New("it is no other member of the cluster")
+
+// AskOwner asks who owned a shard, once, also if it is no member any more: see [Node.Leave].
+//
+// Errors: those of [Port.AskMember].
+func (p *Port) AskOwner(ctx context.Context, o Owner, body []byte) ([]byte, error) {
+	payload, err := p.payload("", body)
+	if err != nil {
+		return nil, err
+	}
+	if o.Address == "" || o.Name == p.node.name {
+		return nil, &AwayError{Member: o.Name, Why: errNoMember}
+	}
+	if m, ok := p.node.routes.Load().member(o.Name); !ok || m.Address != o.Address {
+		defer p.node.parting(o.Address)
+	}
+	return p.askMember(ctx, Owner{Name: o.Name, Address: o.Address}, payload)
+}
+
+func (p *Port) askMember(ctx context.Context, to Owner, payload []byte) ([]byte, error) {
 	answer, _, err := p.ask(ctx, to, payload, false)
 	if err != nil && errors.Is(err, errAgain) {
-		return nil, &AwayError{Member: member, Why: err}
+		return nil, &AwayError{Member: to.Name, Why: err}
 	}
 	return answer, err
 }
@@ -219,8 +242,6 @@ func (p *Port) AskMemberOnce(ctx context.Context, member string, body []byte) ([
 	}
 	return p.askOnce(ctx, to, payload)
 }
-
-var errNoMember = errors.New("it is no other member of the cluster")
 
 // Tell tells a member something, once at most: no error is no promise that it arrives.
 func (p *Port) Tell(member string, body []byte) error {

@@ -235,6 +235,14 @@ func TestWhoLeavesIsKnownToHaveOwned(t *testing.T) {
 			epoch, mine := h.node.Epoch(shard)
 			require.True(t, mine)
 			require.Equal(t, cluster.Gain{Shard: shard, Epoch: epoch, From: was}, g)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			if answer, err := h.port.AskOwner(ctx, g.From, []byte("something")); err == nil {
+				require.Equal(t, "there did something under 0", string(answer))
+				h.hears("here said something")
+			} else {
+				require.ErrorIs(t, err, cluster.ErrAway, "half a lease was over: this machine is slow")
+			}
 			h.hears("left")
 			return
 		case <-time.After(time.Minute):

@@ -34,6 +34,10 @@ func (c *Call) Canceled() <-chan struct{} { return c.request.Canceled() }
 // Reply answers. What is said after the first answer is not heard, nor is an answer to what was told and not asked.
 func (c *Call) Reply(body []byte) { c.reply(kindDone, body) }
 
+// ReplyOr is Reply, and has unheard called on a goroutine of its own if it turns out that nobody gets the answer: the caller gave up before it
+// came, or it was lost and is not asked for again. It is not called if the other node, or this one, has come to its end.
+func (c *Call) ReplyOr(body []byte, unheard func()) { c.request.ReplyOr(kindDone, body, unheard) }
+
 // Refuse answers with an error: with [ErrMoved], the new owner is asked; of any other, the class and the text arrive as a [RemoteError].
 func (c *Call) Refuse(err error) {
 	if errors.Is(err, ErrMoved) {

@@ -22,6 +22,10 @@ type regulator interface {
 	fresh(sp *spec, now instant) bool
 	// change goes over from one spec to another of the same algorithm.
 	change(old, sp *spec, now instant)
+	// blank reports whether nothing was ever taken.
+	blank() bool
+	// past tells what it remembers, in ages.
+	past(sp *spec, now instant) Past
 }
 
 // spec is a compiled Limit. All times are in nanoseconds.

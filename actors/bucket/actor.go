@@ -74,13 +74,19 @@ func (a *bucketActor) change(apply func(*state)) {
 	defer a.tell() // also after a panic: neither the lock nor a granted caller may be left behind
 	apply(&g.state)
 	a.advance(now, &g.state)
+	g.unpark(a.entry)
 }
 
 // advance grants turns until the head has to wait, and arms the timer for its turn.
 func (a *bucketActor) advance(now time.Time, s *state) {
 	for t := s.head(); t != nil; t = s.head() {
-		d := s.due(now)
 		w := t.waiter
+		if s.rules.owned {
+			if now = a.look(w, s); !a.entitled(now, s) {
+				return
+			}
+		}
+		d := s.due(now)
 		switch {
 		case d == limit.Never: // the limits were changed to less than it costs
 			s.dismiss(t)

@@ -79,12 +79,20 @@ func (b *Bucket) ID() string { return b.id }
 // TryAcquire lets the request go now, or says why not. It never waits and does not allocate. While others wait, only a
 // request that is more urgent than all of them can be let go.
 //
+// In a Clustered family nothing passes at a node that does not own the bucket, but for what the owner has lent it: so the first one is refused, and
+// those soon after it pass. RetryAfter is then a guess, Remaining is what is left of what was lent, and Limit is empty.
+//
 // In a Shadow family the request is allowed, if it is valid, and the other fields say what would have been.
 func (b *Bucket) TryAcquire(r Request) Decision {
 	if rules := b.family.rules.Load(); r.plain() {
 		if e := b.entry.Load(); e != nil {
 			if tightest, remaining, _, ok := e.Value.pass(rules, r.Nice, &rules.one); ok {
 				return Decision{Allowed: true, Limit: rules.names[tightest], Remaining: remaining}
+			}
+			if p := b.family.peers; p != nil {
+				if s, left := p.desk.take(e, rules, r.Nice); s != nil {
+					return Decision{Allowed: true, Remaining: left}
+				}
 			}
 		}
 	}
@@ -111,6 +119,8 @@ func (b *Bucket) tryAcquire(r *Request) Decision {
 		case gone:
 			b.lose(e)
 		case stale:
+		case moved:
+			return b.family.peers.tryElsewhere(e, rules, r)
 		case never:
 			err := rules.possible(r.Nice, costs)
 			if err == nil {
@@ -127,6 +137,9 @@ func (b *Bucket) tryAcquire(r *Request) Decision {
 // turns if they are of several flows. When ctx ends first, its error is returned and nothing has been spent. Other
 // errors: a [FullError] at once when too many wait already, [penstock.ErrInvalid] for a bad ID or a request that could
 // never be granted, [penstock.ErrClosed].
+//
+// In a Clustered family also: cluster.ErrUnknown if the owner's answer is lost, which may have charged the limits for nothing; cluster.ErrAway
+// if the owner is away and Config.Away says so; [penstock.ErrFull] if too many calls to the owner wait.
 func (b *Bucket) Acquire(ctx context.Context, r Request) (Permit, error) {
 	return b.acquire(ctx, &r, nil)
 }
@@ -142,9 +155,19 @@ func (b *Bucket) acquire(ctx context.Context, r *Request, c *call) (Permit, erro
 			if _, _, elapsed, ok := e.Value.pass(rules, r.Nice, &rules.one); ok {
 				return Permit{entry: e, rules: rules, at: b.family.clock.At(elapsed), costs: rules.one}, nil
 			}
+			if p := b.family.peers; p != nil {
+				if s, _ := p.desk.take(e, rules, r.Nice); s != nil {
+					return Permit{at: b.family.now(rules), away: s.grant}, nil
+				}
+			}
 		}
 	}
 	for {
+		if b.family.peers != nil {
+			if p, err, done := b.askOwner(ctx, r); done {
+				return p, err
+			}
+		}
 		rules, e, err := b.live()
 		if err != nil {
 			if b.family.lets(err) {
@@ -161,8 +184,12 @@ func (b *Bucket) acquire(ctx context.Context, r *Request, c *call) (Permit, erro
 		case gone:
 			b.lose(e)
 		case stale:
+		case moved:
 		case queued:
-			return b.wait(ctx, w, c)
+			p, err := b.wait(ctx, w, c)
+			if !errors.Is(err, errMoved) {
+				return p, err
+			}
 		case crowded:
 			if full := b.crowded(e); full != nil {
 				return Permit{}, full
@@ -195,6 +222,9 @@ func (b *Bucket) wait(ctx context.Context, w *waiter, c *call) (Permit, error) {
 		w.permit = Permit{}
 		f.waiters.Put(w)
 	}
+	if err == errMoved {
+		return Permit{}, err
+	}
 	if err != nil {
 		f.metrics.waited(ctx, outcomeFailed, f.since(since))
 		return Permit{}, f.fault(b.id, err)
@@ -202,6 +232,10 @@ func (b *Bucket) wait(ctx context.Context, w *waiter, c *call) (Permit, error) {
 	if ctx.Err() != nil { // it was granted to a caller who had given up: that costs nothing
 		e.Value.undo(&p)
 		return Permit{}, f.gaveUp(ctx, b.id, since)
+	}
+	if f.peers != nil && f.peers.late(e, f.since(p.at)) {
+		e.Value.undo(&p)
+		return Permit{}, errMoved
 	}
 	f.metrics.waited(ctx, outcomeGranted, f.since(since))
 	return p, nil
@@ -268,9 +302,20 @@ func checkID(id string) error {
 }
 
 // Throttle lets nothing of this bucket pass before until, because an upstream said so. It never shortens a longer
-// throttle, and a bad ID has none.
+// throttle, and a bad ID has none. In a Clustered family the owner is told, if it can be reached; the next owner is told by it. What other nodes
+// were lent by then may pass for Transit.
 func (b *Bucket) Throttle(until time.Time) {
 	until = monotonic(until)
+	if p := b.family.peers; p != nil && p.throttleOwner(b.id, until) {
+		if e := b.entry.Load(); e == nil || !e.Value.borrows() {
+			return
+		}
+	}
+	b.hold(until) // what was lent here too
+}
+
+// hold is Throttle for a bucket of this node.
+func (b *Bucket) hold(until time.Time) {
 	for {
 		rules, e, err := b.live()
 		if err != nil {

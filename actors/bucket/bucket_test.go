@@ -110,7 +110,7 @@ func TestBadConfigurationIsOneErrorThatNamesEverything(t *testing.T) {
 		_, err = NewFamily(sys, "bad", Config{
 			Limits:     []limit.Limit{{Events: 0, Per: time.Second}, {Events: 1}, {Name: "a", Events: 1, Per: time.Second}, {Name: "a", Events: 2, Per: time.Second}},
 			Headroom:   Headroom{Classes: []Class{{MaxNice: 50, Share: 2}, {MaxNice: 5, Share: 0}}, Lift: -1},
-			MaxWaiting: -1, MaxBuckets: -1, Aging: -1, Idle: -1, Slack: -1, Clustered: true,
+			MaxWaiting: -1, MaxBuckets: -1, Aging: -1, Idle: -1, Slack: -1, Clustered: true, Shadow: true,
 		})
 		require.ErrorIs(t, err, penstock.ErrInvalid)
 		for _, word := range []string{"Events", "Per", `(a)`, "MaxNice is 50", "Share is 2", "Share is 0", "Lift", "MaxWaiting", "MaxBuckets", "Aging", "Idle", "slack", "Clustered"} {

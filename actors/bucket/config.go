@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/cluster"
 	"github.com/penstock-go/penstock/limit"
 )
 
@@ -36,9 +37,20 @@ type Config struct {
 	// Shadow decides, counts and reports, but lets every valid request pass at once, also those for which the family has
 	// no room: to see what limits would do. Default false
 	Shadow bool
-	// Clustered buckets have one owner among several nodes. This version has no cluster, so true is refused.
-	// Default false
+	// Clustered buckets have one owner among the nodes of a cluster, which all have a family of this name and with these limits: see the
+	// package documentation. The system must be a node: see cluster.Join. Not together with Shadow. Default false
 	Clustered bool
+	// Transit is how long after the owner granted it a turn may still be used, at whichever node, 1 ms to 1 s. It counts as Slack does and
+	// adds to it, so both together must be below half of the shortest limit's Per; grants that are longer under way are given back and asked
+	// for again. The same on all nodes. Clustered only. Default 40 ms
+	Transit time.Duration
+	// Away says what becomes of requests whose bucket has no owner that can be reached: they wait, or are refused with an error that is a
+	// cluster.ErrAway. Clustered only. Default cluster.Wait
+	Away cluster.Policy
+	// LocalShare is how much of each limit a node lets go by itself while the owner is away for longer than a second, 0 to 1. The limits hold
+	// only if the shares of all nodes that are cut off add up to 1 or less, and nobody else serves the ID. It knows no Headroom, and what
+	// such a turn cost is not corrected by Settle. Clustered only, and not with Away set to Refuse. Default 0: none
+	LocalShare float64
 }
 
 func (c Config) withDefaults() Config {
@@ -50,6 +62,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Idle == 0 {
 		c.Idle = 10 * time.Minute
+	}
+	if c.Clustered && c.Transit == 0 {
+		c.Transit = 40 * time.Millisecond
 	}
 	return c
 }
@@ -68,9 +83,24 @@ func (c Config) validate() error {
 		"Aging is %v; it takes 0 (never) or 1ms to %v", c.Aging, maxAging)
 	c.validateWeights(check)
 	check(c.Idle > 0, "Idle is %v; it takes a positive duration, or 0 for 10m", c.Idle)
-	check(!c.Clustered, "Clustered is true; it takes false, for the system has joined no cluster")
+	c.validateCluster(check)
 	errs = append(errs, c.Headroom.validate())
 	return errors.Join(errs...)
+}
+
+// validateCluster judges what is for several nodes.
+func (c Config) validateCluster(check func(ok bool, format string, args ...any)) {
+	if !c.Clustered {
+		check(c.Transit == 0, "Transit is %v and Clustered is false; it goes with clustered buckets only", c.Transit)
+		check(c.Away == cluster.Wait, "Away is set and Clustered is false; it goes with clustered buckets only")
+		check(c.LocalShare == 0, "LocalShare is %v and Clustered is false; it goes with clustered buckets only", c.LocalShare)
+		return
+	}
+	check(!c.Shadow, "Shadow is true, and so is Clustered; it takes one of them, for what only looks lets everybody go at once, and another node takes time to ask")
+	check(c.Transit >= time.Millisecond && c.Transit <= time.Second, "Transit is %v; it takes 1ms to 1s, or 0 for 40ms", c.Transit)
+	check(c.Away <= cluster.Refuse, "Away is %d; it takes cluster.Wait or cluster.Refuse", c.Away)
+	check(c.LocalShare >= 0 && c.LocalShare <= 1, "LocalShare is %v; it takes 0 (none) to 1", c.LocalShare)
+	check(c.LocalShare == 0 || c.Away != cluster.Refuse, "LocalShare is %v and Away is Refuse, which lets nothing go; it takes one of them", c.LocalShare)
 }
 
 // maxAging keeps the rank of a request, its arrival in nanoseconds plus 39 times Aging, far from overflowing.
@@ -78,9 +108,16 @@ const maxAging = 366 * 24 * time.Hour
 
 // compile turns the configuration into the rules of a family's first version.
 func (c Config) compile() (*rules, error) {
-	plan, planErr := limit.NewPlan(c.Limits, c.Slack)
+	plan, planErr := limit.NewPlan(c.Limits, c.Slack+max(c.Transit, 0))
+	if planErr != nil && c.Clustered {
+		planErr = fmt.Errorf("%w (slack is Slack + Transit, %v + %v)", planErr, c.Slack, c.Transit)
+	}
 	if err := errors.Join(c.validate(), planErr); err != nil {
 		return nil, fmt.Errorf("%w bucket configuration: %w", penstock.ErrInvalid, err)
 	}
-	return newRules(c, plan), nil
+	r := newRules(c, plan)
+	if err := r.setAlone(c.LocalShare); err != nil {
+		return nil, fmt.Errorf("%w bucket configuration: %w", penstock.ErrInvalid, err)
+	}
+	return r, nil
 }

@@ -20,6 +20,8 @@ import (
 // goroutine of its own, in a context with the values of the first caller's. Each caller waits within its own ctx; the
 // run is cancelled when the last of them has gone. It is as urgent as the most urgent of them; what it costs and its flow
 // are what the first of them said. At most MaxWaiting callers share one run.
+//
+// In a Clustered family those of one node share a run, and it gets no more urgent by who joins it once another node is asked for its turn.
 func Do[T any](ctx context.Context, b *Bucket, r Request, fn func(context.Context) (T, error)) (T, error) {
 	var none T
 	if fn == nil {

@@ -22,6 +22,26 @@
 // an error (G4); memory is bounded and refusals are immediate (G5); after Close nothing is left (G6); the more urgent
 // goes first, equals go in the order of their coming, flows share by weight, and with ageing nobody starves (G7).
 //
+// # Several nodes
+//
+// A family that is Clustered is one with those of the same name and the same limits on the other nodes of a cluster, see package cluster: each
+// limit holds for all nodes together. Every ID has a node that owns it, which alone decides about its bucket; callers of any node wait in one
+// line there, by niceness, age and flow. An owner looks whether it is still that right before it lets anybody go (G11).
+//
+//   - A turn is good for [Config].Transit after the owner granted it. What comes later, because the network or a process was slow, is
+//     given back and asked for again. So the limits are delivered less Transit: of a second and 40 ms, 96 %.
+//   - When an ID gets another owner, those who wait ask that one, where they are last in line. It takes the limits for used up, and
+//     asks who had the ID before, if it is proven who that was: then what counts goes along, and nothing else is lost. Otherwise it
+//     serves the ID after a window. A lost node's IDs are owned again within two leases.
+//   - While there is no owner, callers wait, or are refused, or go by a share of the limits: see [Config].Away and [Config].LocalShare.
+//   - [Bucket.TryAcquire] does not wait for another node: where the bucket is not this node's, it lets pass what was lent to this node. A
+//     node whose callers use TryAcquire, or Acquire more than four times in Transit, is lent as much as they ask for; the owner shares out
+//     what there is, so that nobody could have more but at the expense of one who has no more than itself (max-min), and nothing while
+//     somebody waits in line. That is for requests that cost 1, in a family with Headroom of niceness 0 or more urgent. It takes no
+//     message and no allocation. Functions that [Do] lets share a run, by Key, share it with those of the same node.
+//   - Whoever gives up at another node leaves the line of the owner, and costs nothing (G3). An answer that is lost with a connection costs what it
+//     would have; then Acquire fails with an error that is a cluster.ErrUnknown, and may be called again.
+//
 // # How it works
 //
 // A bucket is an actor with a gate. Callers pass the gate under a short mutex while there is room and nobody waits that

@@ -33,12 +33,17 @@ type Family struct {
 	waiters  sync.Pool
 	past     past
 	metrics  *metrics
+	peers    *peers // nil unless clustered
 }
 
 // NewFamily starts a family of buckets. Its name, 1 to 64 bytes of UTF-8, is unique among the system's bucket families.
 // The error is [penstock.ErrInvalid], and names every bad field and the values it takes, or [penstock.ErrClosed]; then
 // nothing has been started.
 func NewFamily(sys *penstock.System, name string, cfg Config) (*Family, error) {
+	return newFamilyAt(sys, name, cfg, openerOf(sys))
+}
+
+func newFamilyAt(sys *penstock.System, name string, cfg Config, open opener) (*Family, error) {
 	cfg = cfg.withDefaults()
 	if sys == nil {
 		return nil, fmt.Errorf("%w bucket family %q: the system is nil; it takes one from penstock.New", penstock.ErrInvalid, name)
@@ -60,8 +65,13 @@ func NewFamily(sys *penstock.System, name string, cfg Config) (*Family, error) {
 	}
 	f.waiters.New = func() any { return newWaiter() }
 	f.rules.Store(r)
+	if cfg.Clustered {
+		if f.peers, err = f.join(open); err != nil {
+			return nil, fmt.Errorf("bucket family %q: %w", name, err)
+		}
+	}
 	if f.metrics, err = newMetrics(sys.Meter(), f); err != nil {
-		return nil, fmt.Errorf("bucket family %q: instruments: %w", name, err)
+		return nil, fmt.Errorf("bucket family %q: instruments: %w", name, errors.Join(err, f.unjoin()))
 	}
 	f.children, err = supervisor.NewFamily(sys.Tree(), supervisor.Spec[string, gate]{
 		Kind:        "bucket",
@@ -78,7 +88,11 @@ func NewFamily(sys *penstock.System, name string, cfg Config) (*Family, error) {
 	})
 	if err != nil {
 		f.metrics.close()
+		_ = f.unjoin()
 		return nil, err
+	}
+	if f.peers != nil {
+		close(f.peers.ready)
 	}
 	return f, nil
 }

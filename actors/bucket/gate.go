@@ -22,6 +22,7 @@ type gate struct {
 	state  state  // guarded by mu
 	handle Bucket // what callers are given, so that looking a bucket up allocates nothing
 	registry.Life
+	tenure *tenure // guarded by mu; nil unless the family is clustered
 }
 
 // answer is what a gate says.
@@ -34,6 +35,7 @@ const (
 	refused         // may not go now
 	crowded         // has to wait, and as many wait as may
 	never           // can never go
+	moved           // another node is to be asked
 	stale           // the rules have changed meanwhile: price it again
 	gone            // the bucket was put away: look it up again
 )
@@ -64,12 +66,15 @@ func (g *gate) catchUp(now time.Time, r *rules) bool {
 // pass is the fast way through the gate, for the common case: the rules are the state's, nothing is throttled, nobody
 // waits, and there is room. If it fails nothing has happened, and the caller goes the whole way, which finds out why.
 func (g *gate) pass(r *rules, nice int, costs *limit.Costs) (tightest, remaining int, elapsed time.Duration, ok bool) {
+	if !r.fast {
+		return 0, 0, 0, false
+	}
 	ceiling := &r.full
 	if len(r.classes) > 0 {
 		ceiling = r.ceiling(nice)
 	}
 	g.mu.Lock()
-	if s := &g.state; s.rules == r && r.fast && s.calm() {
+	if s := &g.state; s.rules == r && s.calm() {
 		elapsed = time.Since(r.epoch)
 		if tightest, remaining, ok = s.limits.TakeAfter(elapsed, costs, ceiling); ok {
 			s.passed++
@@ -92,6 +97,17 @@ func (g *gate) try(r *rules, nice int, costs *limit.Costs) (Decision, answer) {
 		return Decision{}, stale
 	}
 	s.use(now.Sub(r.epoch))
+	if r.owned {
+		if on := g.footing(now); on != owned {
+			g.mu.Unlock()
+			return Decision{RetryAfter: g.handle.family.cfg.Transit / beats}, moved
+		}
+		if l := g.tenure.lending; l != nil && costs == &r.one && r.lends(nice) && l.restrains(g.handle.family.peers.clock()) {
+			s.behind().refused++
+			g.mu.Unlock()
+			return Decision{RetryAfter: g.handle.family.cfg.Transit / beats, Limit: r.names[0]}, refused
+		}
+	}
 	if tightest, remaining, ok := s.pass(now, nice, costs); ok {
 		s.passed++
 		name := s.rules.names[tightest]
@@ -131,9 +147,17 @@ func (g *gate) ask(e *entry, r *rules, req *Request, costs *limit.Costs, c *call
 	if c != nil {
 		nice = c.nice // somebody more urgent may have joined the call
 	}
-	if _, _, ok := s.pass(now, nice, costs); ok {
-		s.passed++
-		return Permit{entry: e, rules: s.rules, at: now, costs: *costs}, nil, granted
+	on := owned
+	if r.owned {
+		if on = g.footing(now); on == elsewhere {
+			return Permit{}, nil, moved
+		}
+	}
+	if on == owned {
+		if _, _, ok := s.pass(now, nice, costs); ok {
+			s.passed++
+			return Permit{entry: e, rules: s.rules, at: now, costs: *costs}, nil, granted
+		}
 	}
 	switch {
 	case f.cfg.Shadow:
@@ -149,6 +173,7 @@ func (g *gate) ask(e *entry, r *rules, req *Request, costs *limit.Costs, c *call
 	w := f.waiterFor(e, c)
 	w.ticket.cost, w.ticket.flow = max(req.Cost, 1), req.Flow
 	s.admit(now, nice, costs, &w.ticket)
+	g.park(e)
 	f.crowd.Enter()
 	return Permit{}, w, queued
 }
@@ -160,8 +185,10 @@ func (g *gate) undo(p *Permit) {
 		return // put away, so nothing is left to give back to
 	}
 	costs := g.state.rules.plan.Translate(p.rules.plan, &p.costs, 0)
-	g.state.limits.Refund(now, p.at, &costs)
-	g.state.passed--
+	if g.remembers(p.at) {
+		g.state.limits.Refund(now, p.at, &costs)
+		g.state.passed--
+	}
 	g.leave(p.entry)
 }
 

@@ -9,8 +9,9 @@ import (
 // Info is what a bucket can tell of itself.
 type Info struct {
 	ID              string
-	Live            bool // false: it has not been used yet or was put away, and the rest is zero
-	Waiting         int  // requests that wait for their turn
+	Owner           string // the node that decides, if it is another one: then the rest is about what is here
+	Live            bool   // false: it has not been used yet or was put away, and the rest is zero
+	Waiting         int    // requests that wait for their turn
 	Passed, Refused uint64
 	ThrottledUntil  time.Time // zero unless a throttle is in force
 	Limits          []LimitInfo
@@ -39,6 +40,9 @@ type FamilyInfo struct {
 func (b *Bucket) Info() Info {
 	info := Info{ID: b.id}
 	f := b.family
+	if f.peers != nil {
+		info.Owner = f.peers.owner(b.id)
+	}
 	e, ok := f.children.Lookup(b.id)
 	if !ok {
 		return info
@@ -68,7 +72,7 @@ func (f *Family) Info() FamilyInfo {
 		Buckets: f.Len(),
 		Waiting: f.crowd.Len(),
 		Limits:  r.plan.Limits(),
-		Slack:   r.plan.Slack(),
+		Slack:   f.Slack(),
 		Shadow:  f.cfg.Shadow,
 	}
 	info.Passed, info.Refused = f.totals()

@@ -25,6 +25,9 @@ func (f *Family) open(e *entry) {
 	g.state.used = f.clock.Elapsed()
 	g.handle.family, g.handle.id = f, e.Key()
 	g.handle.entry.Store(e)
+	if f.peers != nil {
+		g.tenure = &tenure{shard: f.peers.node.Shard(e.Key())}
+	}
 	f.metrics.created()
 }
 
@@ -36,7 +39,7 @@ func (f *Family) mayForget(e *entry) bool {
 		return true
 	}
 	defer g.mu.Unlock()
-	if !g.state.idle(f.clock.Offset(now), f.cfg.Idle) || !g.state.fresh(now) {
+	if !g.state.idle(f.clock.Offset(now), f.cfg.Idle) || !g.state.fresh(now) || !g.tenure.fresh(now) || g.tenure.busy() {
 		return false
 	}
 	if !f.noteAway(g.state.rules) {
@@ -45,6 +48,7 @@ func (f *Family) mayForget(e *entry) bool {
 	f.past.passed.Add(g.state.passed)
 	f.past.refused.Add(g.state.refused())
 	g.state.rules = nil
+	g.unpark(e)
 	return true
 }
 
@@ -85,6 +89,7 @@ func (f *Family) ended(e *entry, reason error) {
 			calls = slices.Collect(maps.Values(b.calls))
 		}
 	}
+	g.unpark(e)
 	g.mu.Unlock()
 	f.crowd.Leave(len(turnedAway))
 	for _, w := range turnedAway {
@@ -103,6 +108,9 @@ func (f *Family) shut(reason error) {
 // drain waits until nobody waits and no shared call runs.
 func (f *Family) drain(ctx context.Context) error {
 	defer f.metrics.close()
+	if f.peers != nil {
+		defer f.peers.close()
+	}
 	if err := f.crowd.Wait(ctx); err != nil {
 		return fmt.Errorf("bucket family %q: %d waiting requests were turned away: %w", f.name, f.crowd.Len(), err)
 	}

@@ -13,6 +13,7 @@ type Permit struct {
 	rules *rules    // whose limits costs are of
 	at    time.Time // when it was taken
 	costs limit.Costs
+	away  *grant // what another node granted, instead of all that but at
 }
 
 // At is the moment at which the permit was granted, and from which on it counts. It is zero for a Permit that was not.
@@ -21,7 +22,13 @@ func (p Permit) At() time.Time { return p.at }
 // Settle corrects the costs of the limits it names from what was estimated to what the request really took: with less,
 // the difference is given back as far as it still counts; with more, it is taken now, and may be a debt that is worked
 // off before anything else passes. Names of no limit are ignored and negative costs taken as 0. Settle a permit once.
+//
+// In a Clustered family the owner is told, once: if that is lost, or there is a new owner, the estimate stays.
 func (p Permit) Settle(actual map[string]int) {
+	if p.away != nil && len(actual) > 0 {
+		p.away.settle(actual)
+		return
+	}
 	if p.entry == nil || len(actual) == 0 {
 		return
 	}
@@ -59,7 +66,7 @@ func (p *Permit) settleAt(e *entry, r *rules, actual map[string]int) bool {
 	}
 	g.state.use(now.Sub(r.epoch)) // a debt is not to be forgotten sooner than a request
 	g.state.limits.Charge(now, &more)
-	if e == p.entry { // else the bucket was put away meanwhile, and nothing of the permit counts any more
+	if e == p.entry && g.remembers(p.at) { // else the bucket was put away meanwhile, and nothing of the permit counts any more
 		g.state.limits.Refund(now, p.at, &less)
 	}
 	g.leave(e)

@@ -14,7 +14,9 @@ import (
 // one pointer to learn of all three.
 type rules struct {
 	version  uint64
+	planned  uint64 // the version that brought the plan
 	plan     *limit.Plan
+	alone    *limit.Plan  // this node's part while the owner is away; nil: none
 	names    []string     // of the limits
 	one      limit.Costs  // of the zero Request
 	full     limit.Costs  // ceiling without head-room
@@ -26,7 +28,8 @@ type rules struct {
 	unused   time.Duration   // for so long at least nobody had used a bucket that was put away
 	reach    []time.Duration // by limit: what was taken longer ago does not count
 	wall     bool            // a limit needs the wall clock
-	fast     bool            // the fast way through a gate may be tried: no wall clock needed, not closed
+	owned    bool            // buckets have owners among several nodes: each turn takes a look at who it is
+	fast     bool            // the fast way through a gate may be tried: no wall clock needed, not closed, not clustered
 	epoch    time.Time       // the plan's, which never changes; ranks count from it too
 	throttle time.Time       // of the whole family; zero: none
 	// forgotten is, for limits whose window got longer than Idle, when buckets that were put away before may at the latest
@@ -41,14 +44,14 @@ type classRules struct {
 }
 
 func newRules(c Config, plan *limit.Plan) *rules {
-	r := &rules{lift: c.Headroom.Lift, aging: c.Aging, weights: maps.Clone(c.Weights), grain: c.Idle / 16, epoch: plan.Epoch()}
+	r := &rules{lift: c.Headroom.Lift, aging: c.Aging, weights: maps.Clone(c.Weights), grain: c.Idle / 16, epoch: plan.Epoch(), owned: c.Clustered}
 	r.unused = c.Idle - r.grain // the directory's note of the last use may be that far behind
 	return r.withPlan(plan, c.Headroom).settled()
 }
 
 // settled works out what follows from the rest, once all of it has been changed.
 func (r *rules) settled() *rules {
-	r.fast = !r.wall && r.refusal == nil
+	r.fast = !r.wall && !r.owned && r.refusal == nil
 	return r
 }
 
@@ -56,6 +59,7 @@ func (r *rules) settled() *rules {
 func (r *rules) withPlan(plan *limit.Plan, h Headroom) *rules {
 	r.plan, r.one, r.full = plan, plan.Costs(1), plan.Capacity()
 	r.wall = plan.WallClock()
+	r.planned = r.version
 	r.names, r.reach = nil, nil
 	for _, l := range plan.Limits() {
 		r.names = append(r.names, l.Name)

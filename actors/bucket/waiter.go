@@ -12,6 +12,8 @@ type waiter struct {
 	permit Permit     // valid once reply has delivered nil
 	reply  chan error // room for the one answer; nil means granted
 	fate   atomic.Uint32
+	from   *correspondent // the node whose request it is; nil: this one's
+	beat   beat           // the newest of from when it was granted
 }
 
 // A waiter's fate.
@@ -38,7 +40,7 @@ func (f *Family) waiterFor(e *entry, c *call) *waiter {
 		w = f.waiters.Get().(*waiter)
 		w.fate.Store(undecided)
 	}
-	w.entry = e
+	w.entry, w.from = e, nil
 	return w
 }
 

@@ -36,6 +36,7 @@ type record struct {
 	id      uint64
 	request *Request         // nil once it has an answer
 	answer  *messages.Answer // nil while it has none
+	unheard func()           // what to do if nobody gets the answer; may be nil
 	at      time.Duration    // when it got it
 	place   *list.Element
 }

@@ -174,13 +174,17 @@ func (l *link) send(q question) error {
 	return nil
 }
 
-// answer puts the answer of a request in line.
-func (l *link) answer(book *ledger, r *record, a *messages.Answer) {
+// answer puts the answer of a request in line. If nobody gets it, unheard is called, unless it is nil.
+func (l *link) answer(book *ledger, r *record, a *messages.Answer, unheard func()) {
 	now := l.node.now()
 	l.mu.Lock()
 	defer l.unlock()
-	if book.finish(r, now, a) {
+	switch {
+	case book.finish(r, now, a):
+		r.unheard = unheard
 		l.say(a)
+	case unheard != nil:
+		go unheard()
 	}
 }
 
@@ -239,6 +243,15 @@ func (l *link) cancel(book *ledger, r *record) {
 	if request := r.request; request != nil {
 		book.finish(r, l.node.now(), &messages.Answer{Id: r.id, Refusal: messages.Refusal_REFUSAL_CANCELED})
 		request.abandon()
+	}
+}
+
+// takeBack is told that nobody waits for the answer of a request. If it has one, it was for nothing.
+func (l *link) takeBack(book *ledger, r *record) {
+	l.cancel(book, r)
+	if r.unheard != nil {
+		go r.unheard()
+		r.unheard = nil
 	}
 }
 

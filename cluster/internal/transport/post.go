@@ -61,14 +61,14 @@ func (l *link) receive(b *messages.Batch) []*Request {
 		l.announce()
 	}
 	book := l.books[b.Life]
-	for _, id := range b.Settled {
-		book.settle(id)
-	}
 	begun := l.begin(book, b, now)
 	for _, id := range b.Cancels {
 		if r := book.records[id]; r != nil {
-			l.cancel(book, r)
+			l.takeBack(book, r)
 		}
+	}
+	for _, id := range b.Settled { // after the cancels: an answer that came for nobody is settled too
+		book.settle(id)
 	}
 	return begun
 }

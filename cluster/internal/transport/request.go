@@ -53,22 +53,33 @@ func (r *Request) abandon() {
 	}
 }
 
+// ReplyOr replies, and has unheard called on a goroutine of its own if it turns out that nobody gets the answer: the caller gave up before it came,
+// or the link was lost and it has not been asked for again. It is not called if the peer, or this node, is gone: then nobody can tell.
+func (r *Request) ReplyOr(kind uint32, payload []byte, unheard func()) {
+	if len(payload) > MaxPayload {
+		go unheard()
+	}
+	r.replyOr(kind, payload, unheard)
+}
+
 // reply is what the handler is given.
-func (r *Request) reply(kind uint32, payload []byte) {
+func (r *Request) reply(kind uint32, payload []byte) { r.replyOr(kind, payload, nil) }
+
+func (r *Request) replyOr(kind uint32, payload []byte, unheard func()) {
 	if len(payload) > MaxPayload {
 		r.answer(&messages.Answer{
 			Refusal: messages.Refusal_REFUSAL_FAILED,
 			Text:    fmt.Sprintf("the answer has %d bytes; it may have up to %d", len(payload), MaxPayload),
-		})
+		}, nil)
 		return
 	}
-	r.answer(&messages.Answer{Kind: kind, Payload: payload})
+	r.answer(&messages.Answer{Kind: kind, Payload: payload}, unheard)
 }
 
-func (r *Request) answer(a *messages.Answer) {
+func (r *Request) answer(a *messages.Answer, unheard func()) {
 	if r.ID != 0 {
 		a.Id = r.ID
-		r.link.answer(r.book, r.record, a)
+		r.link.answer(r.book, r.record, a, unheard)
 	}
 }
 
@@ -84,13 +95,13 @@ func (r *Request) handle(h Handler) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			r.link.node.logger.Error("the handler of a request panicked", "peer", r.From, "kind", r.Kind, "panic", reason, "stack", string(debug.Stack()))
-			r.answer(&messages.Answer{Refusal: messages.Refusal_REFUSAL_FAILED, Text: "its handler panicked"})
+			r.answer(&messages.Answer{Refusal: messages.Refusal_REFUSAL_FAILED, Text: "its handler panicked"}, nil)
 		}
 	}()
 	switch {
 	case r.idle():
 	case r.link.node.now() >= r.until:
-		r.answer(&messages.Answer{Refusal: messages.Refusal_REFUSAL_LATE})
+		r.answer(&messages.Answer{Refusal: messages.Refusal_REFUSAL_LATE}, nil)
 	default:
 		h(r, r.reply)
 	}
