@@ -4,11 +4,12 @@ GO         ?= go
 FUZZTIME   ?= 20s
 BENCHFLAGS ?=
 MUTANTFLAGS ?=
+CHAOSFLAGS ?=
 
 # Linters are pinned in a module of their own, so that they never enter the module graph of those who import Penstock.
 STATICCHECK = tool -modfile=internal/tools/go.mod staticcheck
 
-.PHONY: help check fmt vet lint test race fuzz bench mutants cover ci
+.PHONY: help check fmt vet lint test race fuzz bench mutants chaos cover ci
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -44,6 +45,9 @@ bench: ## side by side with what one would use instead; BENCHFLAGS=-h lists the 
 
 mutants: ## plant each deliberate bug in a copy; its test must turn red
 	$(GO) run ./internal/mutants $(MUTANTFLAGS)
+
+chaos: ## kill, stop and cut off nodes under load, for 30 rounds; CHAOSFLAGS=-h lists the flags
+	$(GO) run ./internal/chaos $(CHAOSFLAGS)
 
 cover: ## coverage of all packages, as coverage.html
 	$(GO) test -short -coverpkg=./... -coverprofile=coverage.out ./...

@@ -20,10 +20,12 @@ import (
 	"time"
 
 	"github.com/penstock-go/penstock/actors/pool"
+	"github.com/penstock-go/penstock/internal/puppet"
 )
 
 func main() {
 	pool.Main() // this binary is its own child
+	puppet.Main(parts)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
@@ -41,6 +43,7 @@ type scale struct {
 	buckets  int           // live buckets of the memory row
 	hold     time.Duration // window of the memory row: a bucket used within it is not passivated
 	accuracy time.Duration // length of the accuracy and overload rows; whole seconds
+	profile  string        // a directory for CPU profiles of the nodes; empty: none
 	strict   bool
 	only     *regexp.Regexp
 	list     bool
@@ -59,6 +62,7 @@ func parseFlags(args []string, out io.Writer) (scale, error) {
 	fs.IntVar(&s.callers, "callers", 64, "callers of the rows in which many ask at once")
 	fs.IntVar(&s.buckets, "buckets", 1_000_000, "live buckets of the memory row")
 	fs.DurationVar(&s.hold, "hold", 20*time.Second, "window that keeps the memory row's buckets alive; longer than creating them takes")
+	fs.StringVar(&s.profile, "profile", "", "`directory` for CPU profiles of the cluster rows' nodes")
 	fs.DurationVar(&s.accuracy, "accuracy", 5*time.Second, "length of the accuracy and overload rows, in whole seconds")
 	if err := fs.Parse(args); err != nil {
 		return s, err
@@ -139,6 +143,10 @@ var rows = []row{
 	{"batch/262144", batchRun(262_144, 10*time.Microsecond, 0)},
 	{"batch/groupcommit", batchGroupCommit},
 	{"batch/postgres-conflicts", batchConflicts},
+	{"cluster/transport", clusterTransport},
+	{"cluster/remote", clusterRemote},
+	{"cluster/slices", clusterSlices},
+	{"cluster/alone", clusterAlone},
 	{"million", million},
 }
 

@@ -1,12 +1,13 @@
 // Demo shows Penstock at work: against a strict API and before a server that is asked for too much, beside what people use
 // instead, with functions that get out of hand, with counts in a database that fails, with money in a database that takes
-// its time, or on an access log of your own.
+// its time, between several processes of which one is killed, or on an access log of your own.
 //
 //	go run ./cmd/demo
 //	go run ./cmd/demo -act overload
 //	go run ./cmd/demo -act pool -dir ~/src
 //	go run ./cmd/demo -act stat -log access.log.gz -db counts.db
 //	go run ./cmd/demo -act batch
+//	go run ./cmd/demo -nodes 3
 //	go run ./cmd/demo -log access.log.gz -limit 10/6s -limit 100/1m
 package main
 
@@ -21,6 +22,8 @@ import (
 
 	"github.com/penstock-go/penstock/actors/pool"
 	"github.com/penstock-go/penstock/cmd/demo/internal/mill"
+	"github.com/penstock-go/penstock/internal/fleet"
+	"github.com/penstock-go/penstock/internal/puppet"
 )
 
 // Exit codes.
@@ -31,8 +34,10 @@ const (
 )
 
 func main() {
-	// This program starts itself again: as the third act's children, of which Main does not return, and as the second act's server.
+	// This program starts itself again: as the third act's children and as the nodes, of which Main does not
+	// return, and as the second act's server.
 	pool.Main()
+	puppet.Main(fleet.Parts)
 	if config, ok := os.LookupEnv(mill.Variable); ok {
 		os.Exit(mill.Main(config, os.Stdin, os.Stdout, os.Stderr))
 	}
@@ -70,6 +75,7 @@ type results struct {
 	Pool     *poolResult     `json:"pool,omitempty"`
 	Stat     *statResult     `json:"stat,omitempty"`
 	Batch    *batchResult    `json:"batch,omitempty"`
+	Nodes    *nodesResult    `json:"nodes,omitempty"`
 }
 
 // actAll plays the acts that are asked for, one after the other, and prints each when it is over; as JSON all of them at the
@@ -81,7 +87,7 @@ func actAll(ctx context.Context, o options, stdin io.Reader, stdout, stderr io.W
 	}
 	var all results
 	var broken []error
-	for _, name := range acts {
+	for _, name := range o.program() {
 		if !o.plays(name) || ctx.Err() != nil {
 			continue
 		}
@@ -117,6 +123,10 @@ func (r *results) play(ctx context.Context, name string, o options, stdin io.Rea
 	case nameBatch:
 		result, err := actBatch(ctx, o.batch, stdout, stderr)
 		r.Batch = &result
+		return result.Kept, err
+	case nameNodes:
+		result, err := actNodes(ctx, o.nodes, stdout, stderr)
+		r.Nodes = &result
 		return result.Kept, err
 	default:
 		result, err := actStat(ctx, o.stat, stdin, stdout, stderr)

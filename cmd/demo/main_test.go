@@ -19,13 +19,16 @@ import (
 
 	"github.com/penstock-go/penstock/actors/pool"
 	"github.com/penstock-go/penstock/cmd/demo/internal/mill"
+	"github.com/penstock-go/penstock/internal/fleet"
+	"github.com/penstock-go/penstock/internal/puppet"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// TestMain is the second act's server, or a child process of the third act's pools, where the act has started this binary as one.
+// TestMain is the second act's server, a node, or a child process of the third act's pools, where the act has started this binary as one.
 func TestMain(m *testing.M) {
 	pool.Main()
+	puppet.Main(fleet.Parts)
 	if config, ok := os.LookupEnv(mill.Variable); ok {
 		os.Exit(mill.Main(config, os.Stdin, os.Stdout, os.Stderr))
 	}
@@ -170,6 +173,10 @@ func TestUsage(t *testing.T) {
 		{"-dir main.go", `-dir is "main.go", it takes a directory, and that is a file`},
 		{"-act overload -duration 2h", "-duration is 2h0m0s, it takes 1s to 1h"},
 		{"-duration 10ms", "-duration is 10ms, it takes 1s to 1h"},
+		{"-nodes 1", "-nodes is 1, it takes 2 to 16"},
+		{"-nodes 17", "-nodes is 17, it takes 2 to 16"},
+		{"-nodes 3 -act race -seed 2", "-act does not go with -nodes\n-seed does not go with -nodes"},
+		{"-nodes 3 -log x", "-log does not go with -nodes"},
 		{"-users 0", "-users is 0, it takes 1 to 200"},
 	} {
 		code, stdout, stderr := demo(t, nil, strings.Fields(c.args)...)

@@ -59,6 +59,13 @@ const usage = `Demo shows Penstock at work.
     -quick     10 requests in any 2 seconds instead of 6, for 5.5 s, 2 s under load, 300 files,
                1 s of requests, and 1 s for each server of the wallets: a check for machines
 
+  demo -nodes N [-users 12] [-quick] [-json]
+
+    Several nodes: N processes on this machine, 2 to 16, call a strict API for the same users, who want
+    more than the 10 requests that it allows each in any 6 seconds. One of the processes is killed, and
+    comes back. The promise is that no request is refused, by the API's own record, and that everybody
+    is served again. It takes 50 s; with -quick, 10 requests in any 2 seconds and 20 s.
+
   demo -log FILE [-limit 10/6s]... [-max-waiting N] [-json]
 
     What a limit would do to your own traffic: every client of an access log is a bucket,
@@ -81,6 +88,7 @@ const usage = `Demo shows Penstock at work.
   go run ./cmd/demo -act pool -dir .
   go run ./cmd/demo -act stat -log access.log.gz -db counts.db
   go run ./cmd/demo -act batch -pg postgres://localhost/test
+  go run ./cmd/demo -nodes 3
   go run ./cmd/demo -log /var/log/nginx/access.log -limit 10/1s -limit 100/1m
 `
 
@@ -91,6 +99,7 @@ const (
 	namePool     = "pool"
 	nameStat     = "stat"
 	nameBatch    = "batch"
+	nameNodes    = "nodes" // not one that -act takes: -nodes plays it
 )
 
 // acts in the order in which they are played.
@@ -107,8 +116,17 @@ type options struct {
 	pool     poolAct
 	stat     statAct
 	batch    batchAct
+	nodes    nodesAct
 	log      string // "" plays the acts
 	whatIf   whatIf
+}
+
+// program is what may be played.
+func (o options) program() []string {
+	if o.nodes.count != 0 {
+		return []string{nameNodes}
+	}
+	return acts
 }
 
 // plays reports whether an act is asked for.
@@ -129,6 +147,7 @@ func parseOptions(args []string) (options, error) {
 	flags.StringVar(&o.pool.dir, "dir", "", "")
 	flags.StringVar(&o.stat.file, "db", "", "")
 	flags.StringVar(&o.batch.postgres, "pg", "", "")
+	flags.IntVar(&o.nodes.count, "nodes", 0, "")
 	flags.StringVar(&o.log, "log", "", "")
 	flags.IntVar(&o.whatIf.maxWaiting, "max-waiting", 0, "")
 	flags.Func("limit", "", func(s string) error {
@@ -142,6 +161,10 @@ func parseOptions(args []string) (options, error) {
 	set := make(map[string]bool)
 	flags.Visit(func(f *flag.Flag) { set[f.Name] = true })
 	o.overload.seed, o.pool.seed, o.stat.seed, o.batch.seed, o.stat.log = o.race.seed, o.race.seed, o.race.seed, o.race.seed, o.log
+	o.nodes.users = nodesUsers
+	if set["users"] {
+		o.nodes.users = o.race.users
+	}
 	o.pace(quick)
 	if set["duration"] {
 		o.race.duration, o.overload.duration, o.pool.duration, o.stat.duration = duration, duration, duration, duration
@@ -162,7 +185,9 @@ func (o *options) pace(quick bool) {
 	o.race.duration, o.overload.duration, o.overload.sample = 20*time.Second, 10*time.Second, 2*time.Second
 	o.pool.files, o.pool.repeat, o.pool.duration, o.pool.patience = 20_000, 3, 15*time.Second, 250*time.Millisecond
 	o.stat.duration, o.batch.duration = 5*time.Second, 10*time.Second
+	o.nodes.rule, o.nodes.slack, o.nodes.phase = o.race.rule, 300*time.Millisecond, 13*time.Second
 	if quick {
+		o.nodes.rule.Per, o.nodes.slack, o.nodes.phase = 2*time.Second, 600*time.Millisecond, 5500*time.Millisecond
 		o.race.rule.Per, o.race.slack = 2*time.Second, 600*time.Millisecond
 		o.race.duration, o.overload.duration, o.overload.sample = 5500*time.Millisecond, 2*time.Second, time.Second/2
 		o.pool.files, o.pool.repeat, o.pool.duration = 300, 1, 3*time.Second
@@ -213,6 +238,14 @@ func (o options) check(set map[string]bool) error {
 	}
 	if set["pg"] {
 		errs = append(errs, checkPostgres(o.batch.postgres))
+	}
+	if n := o.nodes.count; set["nodes"] && (n < 2 || n > 16) {
+		errs = append(errs, fmt.Errorf("-nodes is %d, it takes 2 to 16", n))
+	}
+	for _, name := range []string{"act", "duration", "dir", "db", "pg", "seed", "log"} {
+		if set[name] && set["nodes"] {
+			errs = append(errs, fmt.Errorf("-%s does not go with -nodes", name))
+		}
 	}
 	for _, name := range []string{"act", "duration", "users", "dir", "db", "pg", "seed", "quick"} {
 		counts := o.act == nameStat && (name == "act" || name == "db")

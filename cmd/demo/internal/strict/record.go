@@ -87,6 +87,18 @@ func (r *Record) Totals() Totals {
 	return t
 }
 
+// ServedAfter is when a key was served first after a moment; zero if it was not.
+func (r *Record) ServedAfter(key string, t time.Time) (at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if h := r.mu.keys[key]; h != nil {
+		if i := slices.IndexFunc(h.admitted, func(at time.Time) bool { return at.After(t) }); i >= 0 {
+			return h.admitted[i]
+		}
+	}
+	return at
+}
+
 // busiest is the largest number of times that any window of length per holds. Some fullest window starts at one of them.
 func busiest(times []time.Time, per time.Duration) int {
 	most, end := 0, 0

@@ -82,3 +82,14 @@ func TestKeysAreJudgedApart(t *testing.T) {
 	assert.True(t, 0 < wait && wait <= time.Hour, "wait %v", wait)
 	assert.Equal(t, Totals{Served: 2, Refused: 1, Busiest: 2}, record.Totals())
 }
+
+func TestServedAfter(t *testing.T) {
+	record := NewRecord(Rule{Events: 1, Per: 2})
+	for i := range 4 {
+		record.judge("k", epoch.Add(time.Duration(i))) // the first and the third are served
+	}
+	assert.Equal(t, epoch, record.ServedAfter("k", time.Time{}))
+	assert.Equal(t, epoch.Add(2), record.ServedAfter("k", epoch))
+	assert.Zero(t, record.ServedAfter("k", epoch.Add(2)))
+	assert.Zero(t, record.ServedAfter("somebody else", time.Time{}))
+}

@@ -1,0 +1,10 @@
+//go:build linux
+
+package main
+
+import "syscall"
+
+const (
+	stopSignal     = syscall.SIGSTOP
+	continueSignal = syscall.SIGCONT
+)
