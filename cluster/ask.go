@@ -96,6 +96,9 @@ func (p *Port) failed(ctx context.Context, to Owner, err error, once bool) error
 		if once && remote.Begun() {
 			return &UnknownError{Member: to.Name, Why: err}
 		}
+		if !once && errors.Is(err, context.Canceled) && ctx.Err() == nil { // the member had lost this node
+			return fmt.Errorf("%w: %w", errAgain, err)
+		}
 		return &RemoteError{Member: to.Name, Text: err.Error(), class: remote.Unwrap()}
 	case once && ctx.Err() != nil:
 		return &UnknownError{Member: to.Name, Why: context.Cause(ctx)}

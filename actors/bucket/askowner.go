@@ -135,13 +135,14 @@ func wasLate(err error) bool {
 	return errors.As(err, &remote) && errors.Is(err, context.DeadlineExceeded)
 }
 
-// ask asks the owner of an ID once.
+// ask asks the owner of an ID. If its answer is lost with a connection, whoever is the owner then is asked: a turn that was granted to nobody stays
+// charged, and the caller need not wait for a node that may be gone.
 func (p *peers) ask(ctx context.Context, id string, r *Request) (*grant, error) {
 	body, err := word{ask: &asking{beat: p.beat(), request: *r}}.wire()
 	if err != nil {
 		return nil, err
 	}
-	body, err = p.port.Ask(ctx, cluster.Ask{ID: id, Body: body, Once: true, Refuse: p.family.cfg.Away == cluster.Refuse || p.family.cfg.LocalShare > 0})
+	body, err = p.port.Ask(ctx, cluster.Ask{ID: id, Body: body, Refuse: p.family.cfg.Away == cluster.Refuse || p.family.cfg.LocalShare > 0})
 	if err != nil {
 		return nil, err
 	}

@@ -138,8 +138,8 @@ func (b *Bucket) tryAcquire(r *Request) Decision {
 // errors: a [FullError] at once when too many wait already, [penstock.ErrInvalid] for a bad ID or a request that could
 // never be granted, [penstock.ErrClosed].
 //
-// In a Clustered family also: cluster.ErrUnknown if the owner's answer is lost, which may have charged the limits for nothing; cluster.ErrAway
-// if the owner is away and Config.Away says so; [penstock.ErrFull] if too many calls to the owner wait.
+// In a Clustered family also: cluster.ErrAway if the owner is away and Config.Away says so; [penstock.ErrFull] if too many calls to the owner
+// wait. If the owner's answer is lost, the owner is asked again, and the lost one may have charged the limits for nothing.
 func (b *Bucket) Acquire(ctx context.Context, r Request) (Permit, error) {
 	return b.acquire(ctx, &r, nil)
 }

@@ -40,7 +40,7 @@
 //     somebody waits in line. That is for requests that cost 1, in a family with Headroom of niceness 0 or more urgent. It takes no
 //     message and no allocation. Functions that [Do] lets share a run, by Key, share it with those of the same node.
 //   - Whoever gives up at another node leaves the line of the owner, and costs nothing (G3). An answer that is lost with a connection costs what it
-//     would have; then Acquire fails with an error that is a cluster.ErrUnknown, and may be called again.
+//     would have, and whoever owns the ID then is asked again.
 //
 // # How it works
 //

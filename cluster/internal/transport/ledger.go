@@ -43,6 +43,15 @@ type record struct {
 
 func newLedger(limit int) *ledger { return &ledger{limit: limit, records: make(map[uint64]*record)} }
 
+// highest is an ID such that all that were ever admitted, and may be asked again, are up to it.
+func (l *ledger) highest() uint64 {
+	highest := l.floor
+	for id := range l.records {
+		highest = max(highest, id)
+	}
+	return highest
+}
+
 // running is how many requests are under way.
 func (l *ledger) running() int { return len(l.records) - l.done.Len() }
 

@@ -73,10 +73,10 @@ func release(c *call) {
 
 func newLink(t *Transport, peer string) *link {
 	dials, hangUp := context.WithCancel(t.dials)
-	first := t.forgotten.Load() + 1
+	first, last := t.bygone.begin()
 	return &link{
 		node: t, dials: dials, hangUp: hangUp, peer: peer, pid: actor.NewPID(peer, postName),
-		pulse: newPulse(t.now(), t.cfg.patience), why: errNeverUp, changed: make(chan struct{}), losses: first, first: first,
+		pulse: newPulse(t.now(), t.cfg.patience), why: errNeverUp, changed: make(chan struct{}), losses: first, first: first, last: last,
 		pending: make(map[uint64]*call), abandoned: make(map[uint64]time.Duration), books: make(map[uint64]*ledger),
 	}
 }

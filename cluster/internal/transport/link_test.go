@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/messages"
 )
 
@@ -313,6 +314,55 @@ func TestForget(t *testing.T) {
 	require.Error(t, <-ended)
 	require.Empty(t, s.node.Links())
 	s.node.Forget(s.link.peer)
+}
+
+// TestG11_ARetryAfterBeingForgottenIsNotBegun: the node has forgotten the peer, which has not noticed and asks again what it asked before.
+func TestG11_ARetryAfterBeingForgottenIsNotBegun(t *testing.T) {
+	s := newStage(t)
+	s.up()
+	s.hear(&messages.Batch{Sent: s.now(), Requests: []*messages.Request{{Id: 4}, {Id: 5}}})
+	require.Len(t, s.handled, 2)
+	s.replies[1](1, []byte("done"))
+	s.relink()
+	s.hear(&messages.Batch{Sent: s.now(), Requests: []*messages.Request{{Id: 5}, {Id: 4}, {Id: 6}}})
+	require.Len(t, s.handled, 3, "the sixth is new")
+	require.EqualValues(t, 6, s.handled[2].ID)
+	for i, a := range s.written().Answers {
+		require.Equal(t, messages.Refusal_REFUSAL_FORGOTTEN, a.Refusal, "%d", i)
+	}
+	s.hear(&messages.Batch{Life: theirLife + 1, Sent: s.now(), Requests: []*messages.Request{{Id: 1}}})
+	require.Len(t, s.handled, 4, "another life's is new")
+}
+
+// TestG11_IDsAreUsedOnce: else a peer that has not noticed that it was forgotten would give the answers of earlier requests.
+func TestG11_IDsAreUsedOnce(t *testing.T) {
+	s := newStage(t)
+	s.up()
+	ended := s.call(t.Context())
+	sent := s.written()
+	s.relink()
+	err := <-ended
+	down := new(DownError)
+	require.ErrorAs(t, err, &down)
+	require.ErrorIs(t, err, penstock.ErrClosed)
+	require.False(t, down.NotSent, "it may have been done")
+	_, err = s.node.Retry(t.Context(), down)
+	require.ErrorIs(t, err, ErrDown, "nobody knows any more whether it was")
+
+	s.call(t.Context())
+	again := s.written()
+	require.Len(t, again.Requests, 1)
+	require.Greater(t, again.Requests[0].Id, sent.Requests[0].Id)
+	s.link.close()
+}
+
+// relink has the node forget the peer and meet it again.
+func (s *stage) relink() {
+	s.node.Forget(s.link.peer)
+	var err error
+	s.link, err = s.node.link(s.link.peer)
+	require.NoError(s.t, err)
+	s.up()
 }
 
 // TestWhoWasForgottenIsTold has a peer that was stopped for so long that it was forgotten, and did not notice: what it asked has been

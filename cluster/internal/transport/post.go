@@ -89,7 +89,9 @@ func (l *link) meet(b *messages.Batch, now time.Duration) {
 		}
 	}
 	l.life, l.theirs = b.Life, 0
-	l.books[b.Life] = newLedger(l.node.cfg.MaxPending)
+	book := newLedger(l.node.cfg.MaxPending)
+	book.floor = l.node.bygone.floor(b.Life)
+	l.books[b.Life] = book
 }
 
 // lossOf is how often the peer has lost this node. If it has again, answers may have been lost with the connection.

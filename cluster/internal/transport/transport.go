@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -29,10 +28,8 @@ type Transport struct {
 	dials   context.Context // ends with the transport
 	hangUp  context.CancelFunc
 
-	links sync.Map // address → *link
-	// forgotten is how often the peers of links that are no more were lost. A new link to one of them begins with more than that, so that the
-	// peer, should it not have noticed, is told that what it has asked is asked no more.
-	forgotten atomic.Uint64
+	links  sync.Map // address → *link
+	bygone bygone
 
 	ready chan struct{} // closed when there is an address
 	stop  chan struct{}
@@ -68,6 +65,7 @@ func newTransport(cfg Config) *Transport {
 	t := &Transport{
 		cfg: cfg, logger: cfg.Logger, now: cfg.Now, life: rand.Uint64() | 1,
 		ready: make(chan struct{}), stop: make(chan struct{}), done: make(chan struct{}),
+		bygone: bygone{floors: make(map[uint64]floor)},
 	}
 	t.dials, t.hangUp = context.WithCancel(context.Background())
 	return t

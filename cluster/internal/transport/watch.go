@@ -86,8 +86,13 @@ func (l *link) close() {
 	}
 	l.closed = true
 	l.hangUp()
+	l.why = penstock.ErrClosed
 	for id, c := range l.pending {
 		delete(l.pending, id)
+		if c.sent || c.again { // it may have been done
+			c.answer <- outcome{err: l.downError(c.question, true)}
+			continue
+		}
 		c.answer <- outcome{err: penstock.ErrClosed}
 	}
 	for _, book := range l.books {
@@ -97,14 +102,14 @@ func (l *link) close() {
 	l.announce()
 }
 
-// Forget ends the link to a peer that is not expected back: it is no longer looked for. Calls that wait end with [penstock.ErrClosed]. Should
-// it come back, or be asked again, there is a new link.
+// Forget ends the link to a peer that is not expected back: it is no longer looked for. Calls that wait end with [penstock.ErrClosed],
+// in a [DownError] if they were sent. Should it come back, or be asked again, there is a new link.
 func (t *Transport) Forget(peer string) {
 	if found, ok := t.links.Load(peer); ok {
 		l := found.(*link)
 		l.close()
 		l.mu.Lock()
-		t.forgotten.Add(l.losses)
+		t.bygone.add(t.now(), l)
 		l.mu.Unlock()
 		t.links.CompareAndDelete(peer, found)
 		t.engine.EventStream.Publish(&remote.EndpointTerminatedEvent{Address: peer})
