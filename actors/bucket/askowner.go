@@ -82,10 +82,13 @@ func (b *Bucket) askOwner(ctx context.Context, r *Request) (permit Permit, err e
 	p.begin(shard)
 	defer p.done(shard)
 	// Without the deadline: an answer that comes after it is to be given back, and not to be dropped on the way.
-	waits, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	defer context.AfterFunc(ctx, cancel)()
-	defer context.AfterFunc(p.waits, cancel)()
+	waits := p.waits
+	if ctx.Done() != nil {
+		var cancel context.CancelFunc
+		waits, cancel = context.WithCancel(p.waits)
+		defer cancel()
+		defer context.AfterFunc(ctx, cancel)()
+	}
 	since := f.clock.Now()
 	f.event(ctx, "request asks another node", b.id, 0, nil)
 	for {

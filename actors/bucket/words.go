@@ -57,11 +57,7 @@ func (b beat) message() *messages.BucketBeat {
 
 func (g *grant) message() *messages.BucketGrant {
 	m := &messages.BucketGrant{Beat: g.beat.message(), Epoch: g.epoch, At: int64(g.at), Plan: g.plan}
-	n := len(g.costs)
-	for n > 0 && g.costs[n-1] == 0 {
-		n--
-	}
-	m.Costs = append(m.Costs, g.costs[:n]...)
+	m.Costs = append(m.Costs, g.costs[:lastOf(&g.costs)]...)
 	return m
 }
 
@@ -78,6 +74,11 @@ func counts(of map[string]int) map[string]int64 {
 
 // wire is the word as it travels.
 func (w word) wire() ([]byte, error) {
+	if w.ask != nil {
+		if wire, ok := askWire(w.ask); ok {
+			return wire, nil
+		}
+	}
 	m := new(messages.BucketWord)
 	switch {
 	case w.ask != nil:
@@ -104,10 +105,11 @@ func (w word) wire() ([]byte, error) {
 
 // wire is the answer as it travels.
 func (a answerWord) wire() ([]byte, error) {
+	if a.grant != nil {
+		return grantWire(a.grant), nil
+	}
 	m := new(messages.BucketAnswer)
 	switch {
-	case a.grant != nil:
-		m.Of = &messages.BucketAnswer_Grant{Grant: a.grant.message()}
 	case a.full != nil:
 		m.Of = &messages.BucketAnswer_Full{Full: &messages.BucketFull{
 			Waiting: int64(a.full.Waiting), Limit: a.full.Limit, RetryAfter: int64(a.full.RetryAfter),
@@ -172,6 +174,9 @@ func (r *reader) err(what string) error {
 
 // readWord reads what another node says, and believes nothing that could not be. What a request says is judged by its bucket.
 func readWord(body []byte) (w word, err error) {
+	if a, ok := scanAsk(body); ok {
+		return word{ask: a}, nil
+	}
 	m, r := new(messages.BucketWord), new(reader)
 	if err := proto.Unmarshal(body, m); err != nil {
 		return w, fmt.Errorf("%w word: %w", penstock.ErrInvalid, err)
@@ -210,6 +215,9 @@ func readWord(body []byte) (w word, err error) {
 
 // readAnswer reads what an owner says.
 func readAnswer(body []byte) (a answerWord, err error) {
+	if g, ok := scanGrant(body); ok {
+		return answerWord{grant: g}, nil
+	}
 	m, r := new(messages.BucketAnswer), new(reader)
 	if err := proto.Unmarshal(body, m); err != nil {
 		return a, fmt.Errorf("%w answer: %w", penstock.ErrInvalid, err)
