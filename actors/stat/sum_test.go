@@ -130,6 +130,20 @@ func TestStripesAreAsManyAsProcessors(t *testing.T) {
 
 // TestG12_ASumLosesNothing has many add, to the word and to the stripes, while it is emptied, closed and opened again. Each time that
 // the cell was idle one of them is told to arm the key, and after its addition nothing is left that nobody would collect.
+// TestS9_AStripeArms: who counts in a stripe of an idle cell has it flushed.
+func TestS9_AStripeArms(t *testing.T) {
+	s := newParts()
+	for range 2 {
+		at, open := s.stripe()
+		require.True(t, open)
+		require.Equal(t, counted, at.add(3))
+		require.True(t, s.arm())
+		require.False(t, s.arm(), "once")
+		n, _ := s.take(toIdle)
+		require.EqualValues(t, 3, n)
+	}
+}
+
 func TestG12_ASumLosesNothing(t *testing.T) {
 	s := newParts()
 	var mu sync.Mutex // as the ledger's: stripe, take and shut exclude one another
