@@ -15,6 +15,9 @@ import (
 // starting is held while a library starts: it sets the logger of all of gRPC, which is not meant to be done by several at once.
 var starting sync.Mutex
 
+// perTurn is how many batches a reader deals with before it looks at its connection again.
+const perTurn = 16
+
 // open starts the library, and then the actor that peers address: the other way round, its address would be that of no host.
 func (t *Transport) open() (err error) {
 	t.engine = t.newEngine()
@@ -33,7 +36,9 @@ func (t *Transport) open() (err error) {
 	}
 	t.address = t.engine.Address()
 	t.engine.EventStream.Subscribe(t.event)
-	_, err = t.engine.Root.SpawnNamed(actor.PropsFromProducer(func() actor.Actor { return post{t} }), postName)
+	// What a connection's reader hands to the post is done by that reader: handlers do not block, and there is a goroutine less to wake.
+	props := actor.PropsFromProducer(func() actor.Actor { return post{t} }, actor.WithDispatcher(actor.NewSynchronizedDispatcher(perTurn)))
+	_, err = t.engine.Root.SpawnNamed(props, postName)
 	return err
 }
 
