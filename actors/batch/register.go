@@ -137,6 +137,9 @@ func (o *Operation[K, R, Args, Result]) Do(ctx context.Context, key K, args Args
 		if err == nil {
 			result, err = o.read(wire)
 		}
+		if ended := ctx.Err(); ended != nil && errors.Is(err, ErrCancelled) && !errors.Is(err, ended) { // the owner was the first to notice
+			err = fmt.Errorf("%w: %w", err, ended)
+		}
 		if err != nil {
 			return none, fmt.Errorf("operation %q of batch processor %q: key %q: %w", o.name, p.name, text, err)
 		}
