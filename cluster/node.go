@@ -149,6 +149,14 @@ func Of(sys *penstock.System) *Node {
 	return nil
 }
 
+// Here is the system's node, for a room that is Clustered. The error is [penstock.ErrInvalid] if the system is none.
+func Here(sys *penstock.System) (*Node, error) {
+	if n := Of(sys); n != nil {
+		return n, nil
+	}
+	return nil, fmt.Errorf("%w: Clustered is true, but the system is no node of a cluster: call cluster.Join first", penstock.ErrInvalid)
+}
+
 // Leave gives up all that the node owns, ends its lease, and returns when the store knows: others own it within a third of the
 // lease, or when the lease would have ended if the node had it for less than that. What the node owned is no longer served from the first
 // moment on. With rooms that are Clustered and other members, Leave takes half a lease more, in which these ask what the rooms know. When

@@ -191,13 +191,9 @@ func pause(try int) time.Duration { return min(5*time.Millisecond<<min(try, 10),
 // Errors: [AwayError] if it is none, or cannot be reached, or is lost before it has answered; those of [Port.Ask] but [ErrMine] and
 // [UnknownError].
 func (p *Port) AskMember(ctx context.Context, member string, body []byte) ([]byte, error) {
-	payload, err := p.payload("", body)
+	to, payload, err := p.letter(member, body)
 	if err != nil {
 		return nil, err
-	}
-	to, ok := p.node.routes.Load().member(member)
-	if !ok || member == p.node.name {
-		return nil, &AwayError{Member: member, Why: errNoMember}
 	}
 	return p.askMember(ctx, to, payload)
 }
@@ -232,31 +228,35 @@ func (p *Port) askMember(ctx context.Context, to Owner, payload []byte) ([]byte,
 // AskMemberOnce is [Port.AskMember] for what must not be done twice: an AwayError says that it was not done, and an [UnknownError] that it is
 // not known whether it was. Where the member has lost this node, it is told so: see [Call.Canceled].
 func (p *Port) AskMemberOnce(ctx context.Context, member string, body []byte) ([]byte, error) {
-	payload, err := p.payload("", body)
+	to, payload, err := p.letter(member, body)
 	if err != nil {
 		return nil, err
-	}
-	to, ok := p.node.routes.Load().member(member)
-	if !ok || member == p.node.name {
-		return nil, &AwayError{Member: member, Why: errNoMember}
 	}
 	return p.askOnce(ctx, to, payload)
 }
 
 // Tell tells a member something, once at most: no error is no promise that it arrives.
 func (p *Port) Tell(member string, body []byte) error {
-	payload, err := p.payload("", body)
+	to, payload, err := p.letter(member, body)
 	if err != nil {
 		return err
-	}
-	to, ok := p.node.routes.Load().member(member)
-	if !ok || member == p.node.name {
-		return &AwayError{Member: member, Why: errNoMember}
 	}
 	if err := p.node.wire.Send(to.Address, kindTell, 0, payload); err != nil {
 		return fmt.Errorf("node %q: %w", member, err)
 	}
 	return nil
+}
+
+// letter is what is sent to a member, and where.
+func (p *Port) letter(member string, body []byte) (to Owner, payload []byte, err error) {
+	if payload, err = p.payload("", body); err != nil {
+		return to, nil, err
+	}
+	to, ok := p.node.routes.Load().member(member)
+	if !ok || member == p.node.name {
+		return to, nil, &AwayError{Member: member, Why: errNoMember}
+	}
+	return to, payload, nil
 }
 
 func (p *Port) payload(id string, body []byte) ([]byte, error) {

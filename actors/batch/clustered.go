@@ -50,9 +50,9 @@ type opener func(s service) (node, port, error)
 // openerOf opens a port at the node that the system is.
 func openerOf(sys *penstock.System) opener {
 	return func(s service) (node, port, error) {
-		n := cluster.Of(sys)
-		if n == nil {
-			return nil, nil, fmt.Errorf("%w: Clustered is true, but the system is no node of a cluster: call cluster.Join first", penstock.ErrInvalid)
+		n, err := cluster.Here(sys)
+		if err != nil {
+			return nil, nil, err
 		}
 		p, err := n.Open(cluster.RoomSpec{
 			Service: cluster.Batches, Name: s.name,

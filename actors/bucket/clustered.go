@@ -2,7 +2,6 @@ package bucket
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -76,9 +75,9 @@ type opener func(spec cluster.RoomSpec, handle func(letter)) (node, port, error)
 // openerOf opens a port at the node that the system is.
 func openerOf(sys *penstock.System) opener {
 	return func(spec cluster.RoomSpec, handle func(letter)) (node, port, error) {
-		n := cluster.Of(sys)
-		if n == nil {
-			return nil, nil, fmt.Errorf("%w: Clustered is true, but the system is no node of a cluster: call cluster.Join first", penstock.ErrInvalid)
+		n, err := cluster.Here(sys)
+		if err != nil {
+			return nil, nil, err
 		}
 		spec.Handle = func(c *cluster.Call) { handle(letter{inquiry: c, from: c.From, id: c.ID, body: c.Body}) }
 		p, err := n.Open(spec)

@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -47,9 +46,9 @@ type opener func(cluster.RoomSpec) (node, port, error)
 // openerOf opens a port at the node that the system is.
 func openerOf(sys *penstock.System) opener {
 	return func(spec cluster.RoomSpec) (node, port, error) {
-		n := cluster.Of(sys)
-		if n == nil {
-			return nil, nil, fmt.Errorf("%w: Clustered is true, but the system is no node of a cluster: call cluster.Join first", penstock.ErrInvalid)
+		n, err := cluster.Here(sys)
+		if err != nil {
+			return nil, nil, err
 		}
 		p, err := n.Open(spec)
 		if err != nil {

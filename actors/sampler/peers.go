@@ -44,9 +44,9 @@ type opener func(handle func(*cluster.Call), members func(names []string)) (port
 // openerOf opens a port at the node that the system is.
 func openerOf(sys *penstock.System) opener {
 	return func(handle func(*cluster.Call), members func(names []string)) (port, error) {
-		node := cluster.Of(sys)
-		if node == nil {
-			return nil, fmt.Errorf("%w: Clustered is true, but the system is no node of a cluster: call cluster.Join first", penstock.ErrInvalid)
+		node, err := cluster.Here(sys)
+		if err != nil {
+			return nil, err
 		}
 		p, err := node.Open(cluster.RoomSpec{Service: cluster.Samplers, Name: "samplers", Handle: handle, Members: members})
 		if err != nil {

@@ -49,14 +49,6 @@ var wireKinds = map[Kind]messages.StatKind{
 	KindLast: messages.StatKind_STAT_KIND_LAST, kindHistogram: messages.StatKind_STAT_KIND_HISTOGRAM,
 }
 
-// nodeOf is the node that the system is.
-func nodeOf(sys *penstock.System) (*cluster.Node, error) {
-	if n := cluster.Of(sys); n != nil {
-		return n, nil
-	}
-	return nil, fmt.Errorf("%w: Clustered is true, but the system is no node of a cluster: call cluster.Join first", penstock.ErrInvalid)
-}
-
 // idPrefix begins the IDs of a node's flushes, for who reads them: nameMost bytes of its name at most, those that ASCII has. What makes
 // them unique is what follows.
 func idPrefix(node string) string {

@@ -121,7 +121,7 @@ func newLedger[K, P comparable, C any](sys *penstock.System, name string, f form
 	var node *cluster.Node
 	if cfg.Clustered {
 		var err error
-		if node, err = nodeOf(sys); err != nil {
+		if node, err = cluster.Here(sys); err != nil {
 			return nil, fmt.Errorf("stat buffer %q: %w", name, err)
 		}
 		prefix = idPrefix(node.Name()) + prefix
