@@ -117,26 +117,26 @@ func (j *judge) listen(name string, p *victim.Process) {
 func (j *judge) servedAgain(t *testing.T, since int64, nodes ...string) {
 	deadline := time.After(time.Minute)
 	for {
-		missing := 0
+		var missing []string
 		j.mu.Lock()
-		for _, list := range j.served {
+		for shard, list := range j.served {
 			if !slices.ContainsFunc(list, func(d decision) bool { return d.after > since }) {
-				missing++
+				missing = append(missing, fmt.Sprint("shard ", shard))
 			}
 		}
 		for _, name := range nodes {
 			if j.last[name] <= since {
-				missing++
+				missing = append(missing, "node "+name)
 			}
 		}
 		j.mu.Unlock()
-		if missing == 0 {
+		if len(missing) == 0 {
 			return
 		}
 		select {
 		case <-j.moved:
 		case <-deadline:
-			require.Zero(t, missing, "shards that nobody serves, or nodes that serve none")
+			require.Empty(t, missing, "shards that nobody serves, and nodes that serve none")
 		}
 	}
 }
@@ -185,7 +185,7 @@ func TestG11_ProcessesThatDieAndStop(t *testing.T) {
 			j.servedAgain(t, boottime(), name)
 			continue
 		}
-		nodes[name].Signal(syscall.SIGSTOP)
+		nodes[name].Freeze()
 		j.servedAgain(t, began+int64(2*processLease)) // by the others
 		nodes[name].Signal(syscall.SIGCONT)
 		j.servedAgain(t, boottime(), name)

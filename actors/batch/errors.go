@@ -71,13 +71,18 @@ func Abort(cause error) error {
 }
 
 // StuckError says that a batch was not done long after its MaxDuration: a function ignores its context, or functions of other
-// batches do and keep all shards. Whether what was under way is saved is not known. The key takes no operations until
-// the function has returned.
+// batches do and keep all shards. The key takes no operations until the function has returned. Whether a batch is stored that is stuck in
+// its save is not known: then it is a [cluster.ErrUnknown]. Else nothing is.
 type StuckError struct {
-	What  string // "load", "operation", "save" or "waiting for a shard"
+	What  string // "load", "operation", "save", "waiting for a shard", or "the save before", of operations that have not begun
 	After time.Duration
 }
 
 func (e *StuckError) Error() string {
 	return fmt.Sprintf("batch: stuck for %v in: %s", e.After, e.What)
+}
+
+// Is makes it a cluster.ErrUnknown if its operation may be stored.
+func (e *StuckError) Is(target error) bool {
+	return target == cluster.ErrUnknown && e.What == phases[saving]
 }

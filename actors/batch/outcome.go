@@ -173,17 +173,27 @@ func (p *Processor[K, R]) giveUp(r *resource[K, R]) {
 	r.state.stuck = stuck
 	p.logger.Error("a batch is stuck", "id", r.entry.Key(), "in", stuck.What, "after", stuck.After)
 	err := fmt.Errorf("batch processor %q: key %v: %w", p.name, r.entry.Key(), stuck)
-	n := p.abandon(r, err)
+	behind := err
+	if b.phase == saving {
+		behind = fmt.Errorf("batch processor %q: key %v: %w", p.name, r.entry.Key(), &StuckError{What: "the save before", After: stuck.After})
+	}
+	n := p.abandon(r, behind, err)
 	p.metrics.finished(p.report(r, b, n, err))
 }
 
-// abandon answers everybody at a key. What is under way goes on, and is of no interest any more. The resource's mutex is held.
-func (p *Processor[K, R]) abandon(r *resource[K, R], err error) (n int) {
-	for _, o := range r.state.clear() {
-		if o.leave(err) {
-			n++
+// abandon answers everybody at a key: those in line, and those whose batch is under way, which goes on and is of no interest any more.
+// The resource's mutex is held.
+func (p *Processor[K, R]) abandon(r *resource[K, R], inLine, underWay error) (n int) {
+	waiting, begun := r.state.clear()
+	tell := func(operations []*operation[R], err error) {
+		for _, o := range operations {
+			if o.leave(err) {
+				n++
+			}
 		}
 	}
+	tell(waiting, inLine)
+	tell(begun, underWay)
 	p.done(n)
 	return n
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/penstock-go/penstock"
+	"github.com/penstock-go/penstock/cluster"
 	"github.com/penstock-go/penstock/internal/clock"
 	"github.com/penstock-go/penstock/internal/keys"
 	"github.com/penstock-go/penstock/registry"
@@ -278,7 +279,8 @@ func (p *Processor[K, R]) done(n int) {
 }
 
 // Close takes nothing more in, ends what collects, and returns when all is saved and every caller has its answer. What is not
-// when ctx ends is answered with [penstock.ErrClosed], which the error says; what was under way may be saved all the same.
+// when ctx ends is answered with [penstock.ErrClosed], which the error says; what was under way may be saved all the same, and its error
+// is a [cluster.ErrUnknown] too.
 // The system's Close does that too.
 func (p *Processor[K, R]) Close(ctx context.Context) error { return p.family.Close(ctx) }
 
@@ -300,7 +302,8 @@ func (p *Processor[K, R]) drain(ctx context.Context) error {
 		r := &e.Value
 		r.mu.Lock()
 		r.state.closed = true
-		left += p.abandon(r, fmt.Errorf("batch processor %q: key %v: %w", p.name, e.Key(), penstock.ErrClosed))
+		closed := fmt.Errorf("batch processor %q: key %v: %w", p.name, e.Key(), penstock.ErrClosed)
+		left += p.abandon(r, closed, fmt.Errorf("%w: %w", closed, cluster.ErrUnknown))
 		r.mu.Unlock()
 	}
 	p.agenda.close()

@@ -259,14 +259,14 @@ func (s *state[R]) reuse(ops []*operation[R]) {
 const maxSpare = 1024
 
 // clear takes everybody out: those that wait, and those of the batch, which goes on without them.
-func (s *state[R]) clear() []*operation[R] {
-	all := s.waiting
+func (s *state[R]) clear() (waiting, begun []*operation[R]) {
+	waiting = s.waiting
 	if s.batch != nil {
-		all = append(all, s.batch.ops...)
+		begun = s.batch.ops
 	}
 	s.waiting, s.spare, s.gone = nil, nil, 0
 	s.line++
-	return all
+	return waiting, begun
 }
 
 // idle reports whether nobody needs the key: nothing is under way, nobody waits, and nothing that was loaded is of use.

@@ -34,6 +34,8 @@ func TestAnswersTravel(t *testing.T) {
 	stuck := new(StuckError)
 	require.ErrorAs(t, read(&StuckError{What: "save", After: time.Minute}), &stuck)
 	require.Equal(t, StuckError{What: "save", After: time.Minute}, *stuck)
+	require.ErrorIs(t, read(&StuckError{What: "save"}), cluster.ErrUnknown)
+	require.NotErrorIs(t, read(&StuckError{What: "the save before"}), cluster.ErrUnknown)
 	panicked := new(penstock.PanicError)
 	require.ErrorAs(t, read(&penstock.PanicError{Value: "it hurts"}), &panicked)
 	require.Contains(t, panicked.Error(), "it hurts")

@@ -214,7 +214,7 @@ func TestG10_ProcessesRunTasksForOneAnother(t *testing.T) {
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "long"), nil, 0o600))
 	h.await(t, "what runs would not end for an hour", func() bool { return h.last["c"] == busy })
-	nodes["a"].Signal(syscall.SIGSTOP)
+	nodes["a"].Freeze()
 	t.Logf("the workers were back %v after the caller fell silent", back())
 	nodes["a"].Signal(syscall.SIGCONT)
 	h.await(t, "the caller goes on", func() bool { return h.last["c"] == busy })

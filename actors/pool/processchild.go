@@ -24,7 +24,7 @@ const (
 	// worn is which part of what a call may take the leftovers of earlier ones may have.
 	worn = 4
 	// lastWords is how long a child that has closed its channel has to end by itself, so that it can be told why.
-	lastWords = time.Second
+	lastWords = 3 * time.Second
 )
 
 // child is a process of this binary that serves calls, one at a time.

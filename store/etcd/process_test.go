@@ -17,6 +17,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"github.com/penstock-go/penstock/internal/victim"
 	"github.com/penstock-go/penstock/store/lease"
 )
 
@@ -107,7 +108,7 @@ func TestG11_AServerThatStops(t *testing.T) {
 	untilRenewed(t, l, b, time.Second)
 	take(t, l, b, 3)
 
-	server.signal(syscall.SIGSTOP)
+	victim.Freeze(t, server.cmd.Process)
 	_, err := within(t, 300*time.Millisecond, func(ctx context.Context) (lease.View, error) { return l.Renew(ctx, a, aLong) })
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	_, err = within(t, 300*time.Millisecond, func(ctx context.Context) ([]lease.Shard, error) { return l.Take(ctx, b, []int{1}) })

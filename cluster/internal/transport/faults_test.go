@@ -62,7 +62,7 @@ func TestAFrozenPeerIsRefusedAndHandlesNothingLate(t *testing.T) {
 	p := startPeer(t, spec{Hasty: true})
 	node := open(t, hasty)
 	awaitUp(t, node, p.address)
-	p.freeze()
+	p.Freeze()
 	began := time.Now()
 	others := make(chan error, 100) // of callers without a deadline
 	for i := range cap(others) {
@@ -166,7 +166,7 @@ func TestRetryWaitsForTheReturnOfAFrozenPeer(t *testing.T) {
 	p := startPeer(t, spec{Hasty: true})
 	node := open(t, hasty)
 	awaitUp(t, node, p.address)
-	p.freeze()
+	p.Freeze()
 	_, err := node.Call(t.Context(), p.address, kindOnce, 0, nil)
 	var down *DownError
 	require.ErrorAs(t, err, &down)

@@ -204,16 +204,6 @@ func (p *neighbour) signal(s syscall.Signal) {
 	require.NoError(p.t, syscall.Kill(p.pid, s))
 }
 
-// freeze stops it, and returns when it stands still.
-func (p *neighbour) freeze() {
-	p.t.Helper()
-	p.signal(syscall.SIGSTOP)
-	var status syscall.WaitStatus
-	_, err := syscall.Wait4(p.pid, &status, syscall.WUNTRACED, nil)
-	require.NoError(p.t, err)
-	require.True(p.t, status.Stopped())
-}
-
 func (p *neighbour) thaw() { p.signal(syscall.SIGCONT) }
 
 // elsewhere has a test with a node run in a process of its own under the race detector, and reports whether it did: the library sets the
