@@ -32,7 +32,7 @@ func check[K comparable](ctx context.Context, db *sql.DB, l *store.Layout[K]) (s
 	if !strings.EqualFold(l.Table.Schema, l.Flushes.Schema) {
 		errs = append(errs, fmt.Errorf("tables %s and %s are in different schemas; they must be in one file, for one commit", l.Table, l.Flushes))
 	}
-	journal, err := checkJournal(ctx, conn, l.Table.Schema)
+	_, journal, err := checkJournal(ctx, conn, l.Table.Schema)
 	if err != nil {
 		return statements{}, fmt.Errorf("sqlite: %w", err)
 	}
@@ -66,27 +66,27 @@ func check[K comparable](ctx context.Context, db *sql.DB, l *store.Layout[K]) (s
 	return s, nil
 }
 
-// checkJournal returns what is wrong with the database's journal: without one on disk nothing is left as it was after a crash,
-// and without any nothing after an error.
-func checkJournal(ctx context.Context, conn *sql.Conn, schema string) (wrong, err error) {
+// checkJournal returns the mode of the database's journal, and what is wrong with it: without one on disk nothing is left as it was after
+// a crash, and without any nothing after an error.
+func checkJournal(ctx context.Context, conn *sql.Conn, schema string) (mode string, wrong, err error) {
 	if schema == "" {
 		schema = "main"
 	}
-	var file, mode string
+	var file string
 	err = conn.QueryRowContext(ctx, "SELECT file FROM pragma_database_list WHERE name = ? COLLATE NOCASE", schema).Scan(&file)
 	if errors.Is(err, sql.ErrNoRows) {
-		return fmt.Errorf("there is no schema %q", schema), nil
+		return "", fmt.Errorf("there is no schema %q", schema), nil
 	}
 	if err == nil {
 		err = conn.QueryRowContext(ctx, "PRAGMA "+store.Quote(schema)+".journal_mode").Scan(&mode)
 	}
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	if mode == "off" || mode == "memory" && file != "" {
-		return fmt.Errorf("the database's journal_mode is %s; it takes wal, delete, truncate or persist", mode), nil
+		wrong = fmt.Errorf("the database's journal_mode is %s; it takes wal, delete, truncate or persist", mode)
 	}
-	return nil, nil
+	return mode, wrong, nil
 }
 
 // checkColumns returns a table's columns, and an error if some are missing or there are others that must be filled in.

@@ -18,6 +18,8 @@ import (
 type Leases struct {
 	db      *sql.DB
 	sql     leaseStatements
+	schema  string // of the table; empty: main
+	log     bool   // the database has a write-ahead log
 	cluster string
 	clock   leaseClock
 	turn    chan struct{} // holds something while a call is carried out: the others wait for it here, not for SQLite's lock
@@ -48,6 +50,9 @@ type leaseClock struct {
 // sleeps; when the machine was started anew, all leases have ended. Containers that share a file must share the kernel, and its time
 // namespace. On other systems it is the wall clock: who sets it forward ends leases too early.
 //
+// Only what is taken waits for the disk, if the file has a write-ahead log: all else is of no use once the machine has lost its power. What is in
+// the file already is not affected.
+//
 // SQLite lets one process write at a time. One that is stopped (SIGSTOP, a debugger) in the fraction of a millisecond in which it writes holds
 // up all others until it goes on or is killed: their calls then end with their contexts.
 func NewLeases(ctx context.Context, db *sql.DB, at store.LeaseTable) (*Leases, error) {
@@ -59,10 +64,13 @@ func NewLeases(ctx context.Context, db *sql.DB, at store.LeaseTable) (*Leases, e
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: leases: %w", err)
 	}
-	l := &Leases{db: db, sql: newLeaseStatements(table), cluster: cluster, clock: clock, turn: make(chan struct{}, 1)}
+	l := &Leases{db: db, sql: newLeaseStatements(table), schema: table.Schema, cluster: cluster, clock: clock, turn: make(chan struct{}, 1)}
 	err = patiently(ctx, func() error { return create(ctx, db, []string{l.sql.create}) })
 	if err == nil {
-		err = patiently(ctx, func() error { return checkLeases(ctx, db, table) })
+		err = patiently(ctx, func() (err error) {
+			l.log, err = checkLeases(ctx, db, table)
+			return err
+		})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: table %s of leases: %w", table, err)
@@ -75,7 +83,7 @@ func (l *Leases) Renew(ctx context.Context, m lease.Member, ttl time.Duration) (
 	if err := lease.CheckRenew(m, ttl); err != nil {
 		return lease.View{}, err
 	}
-	err = l.call(ctx, "renew", m, func(t *leaseTransaction) error {
+	err = l.call(ctx, "renew", m, brief, func(t *leaseTransaction) error {
 		me, err := t.find(ctx, m)
 		if err != nil {
 			return err
@@ -109,7 +117,7 @@ func (l *Leases) Take(ctx context.Context, m lease.Member, shards []int) (took [
 	if err := lease.Check(m, 0, shards); err != nil {
 		return nil, err
 	}
-	err = l.call(ctx, "take shards for", m, func(t *leaseTransaction) error {
+	err = l.call(ctx, "take shards for", m, kept, func(t *leaseTransaction) error {
 		me, err := t.find(ctx, m)
 		if err != nil {
 			return err
@@ -145,7 +153,7 @@ func (l *Leases) Give(ctx context.Context, m lease.Member, shards []lease.Shard)
 	if err := lease.CheckGive(m, shards); err != nil {
 		return err
 	}
-	return l.call(ctx, "give up shards of", m, func(t *leaseTransaction) error {
+	return l.call(ctx, "give up shards of", m, brief, func(t *leaseTransaction) error {
 		me, err := t.find(ctx, m)
 		if err != nil || !me.lives {
 			return err
@@ -164,7 +172,7 @@ func (l *Leases) Leave(ctx context.Context, m lease.Member) error {
 	if err := lease.Check(m, 0, nil); err != nil {
 		return err
 	}
-	return l.call(ctx, "end the lease of", m, func(t *leaseTransaction) error {
+	return l.call(ctx, "end the lease of", m, brief, func(t *leaseTransaction) error {
 		me, err := t.find(ctx, m)
 		switch {
 		case err != nil || me.known && !me.lives:
@@ -176,16 +184,22 @@ func (l *Leases) Leave(ctx context.Context, m lease.Member) error {
 	})
 }
 
+// What is kept survives the loss of power: epochs, which are never given a second time. All else ends with the machine, and waits for no disk.
+const (
+	kept  = true
+	brief = false
+)
+
 // call carries out a call in a transaction, again for as long as others are in the way.
-func (l *Leases) call(ctx context.Context, what string, m lease.Member, do func(t *leaseTransaction) error) error {
-	err := l.inTurn(ctx, do)
+func (l *Leases) call(ctx context.Context, what string, m lease.Member, kept bool, do func(t *leaseTransaction) error) error {
+	err := l.inTurn(ctx, kept, do)
 	if err != nil {
 		return fmt.Errorf("sqlite: %s %.512q: %w", what, m.Name, err)
 	}
 	return nil
 }
 
-func (l *Leases) inTurn(ctx context.Context, do func(t *leaseTransaction) error) error {
+func (l *Leases) inTurn(ctx context.Context, kept bool, do func(t *leaseTransaction) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -196,7 +210,7 @@ func (l *Leases) inTurn(ctx context.Context, do func(t *leaseTransaction) error)
 		return ctx.Err()
 	}
 	for try := 1; ; try++ {
-		err := l.attempt(ctx, do)
+		err := l.attempt(ctx, kept, do)
 		if !isBusy(err) {
 			return err
 		}

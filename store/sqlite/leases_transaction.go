@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -44,24 +45,24 @@ func newLeaseStatements(table store.Name) leaseStatements {
 	}
 }
 
-// checkLeases looks whether the table has what is needed, and the database a journal.
-func checkLeases(ctx context.Context, db *sql.DB, table store.Name) error {
+// checkLeases looks whether the table has what is needed, and the database a journal: a log, or another one.
+func checkLeases(ctx context.Context, db *sql.DB, table store.Name) (log bool, err error) {
 	conn, err := db.Conn(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer conn.Close()
-	wrong, err := checkJournal(ctx, conn, table.Schema)
+	mode, wrong, err := checkJournal(ctx, conn, table.Schema)
 	if err != nil {
-		return err
+		return false, err
 	}
 	needed := []string{"cluster", "name", "incarnation", "address", "until", "ended", "shards", "epoch", "boot"}
 	_, errColumns := checkColumns(ctx, conn, table, needed)
 	errKey := checkStatement(ctx, conn, table, newLeaseStatements(table).found, needed[:3])
 	if err := errors.Join(wrong, errColumns, errKey); err != nil {
-		return fmt.Errorf("%w: %w", penstock.ErrInvalid, err)
+		return false, fmt.Errorf("%w: %w", penstock.ErrInvalid, err)
 	}
-	return nil
+	return mode == "wal", nil
 }
 
 // leaseTransaction is a call that is carried out. It holds the file's write lock, and begins by ending the leases whose time has come:
@@ -74,12 +75,24 @@ type leaseTransaction struct {
 }
 
 // attempt is one transaction. It is committed also if what was called for is refused, since the leases that it has ended stay ended.
-func (l *Leases) attempt(ctx context.Context, do func(t *leaseTransaction) error) error {
-	begun, err := begin(ctx, l.db)
+func (l *Leases) attempt(ctx context.Context, kept bool, do func(t *leaseTransaction) error) error {
+	conn, err := l.db.Conn(ctx)
 	if err != nil {
 		return err
 	}
-	defer begun.close()
+	defer conn.Close()
+	if !kept {
+		restore, err := l.hurry(ctx, conn)
+		defer restore()
+		if err != nil {
+			return err
+		}
+	}
+	begun := &transaction{conn: conn}
+	defer begun.rollBack()
+	if err := begun.begin(ctx); err != nil {
+		return err
+	}
 	t := &leaseTransaction{transaction: begun, l: l, now: l.clock.now()}
 	if err := t.open(ctx); err != nil {
 		return err
@@ -97,6 +110,30 @@ func (l *Leases) attempt(ctx context.Context, do func(t *leaseTransaction) error
 	l.seen.Store(true)
 	return refused
 }
+
+// hurry has a connection not wait for the disk when it commits, until restore is called. What it commits outlives the death of any
+// process, as before, and not that of the machine, after which there is nobody left who had a lease. So a lease is not lost because
+// somebody else keeps the disk busy.
+func (l *Leases) hurry(ctx context.Context, conn *sql.Conn) (restore func(), err error) {
+	if !l.log {
+		return func() {}, nil // what is not written to a log is not whole without the disk
+	}
+	pragma := "PRAGMA " + store.Quote(cmp.Or(l.schema, "main")) + ".synchronous"
+	var was int
+	if err := conn.QueryRowContext(ctx, pragma).Scan(&was); err != nil || was <= synchronousNormal {
+		return func() {}, err
+	}
+	restore = func() {
+		if _, err := conn.ExecContext(context.Background(), fmt.Sprint(pragma, " = ", was)); err != nil {
+			bad(conn)
+		}
+	}
+	_, err = conn.ExecContext(ctx, fmt.Sprint(pragma, " = ", synchronousNormal))
+	return restore, err
+}
+
+// synchronousNormal is SQLite's number for waiting for the disk when the log is put into the file, and not at each commit.
+const synchronousNormal = 1
 
 // open reads the cluster's row, and makes it if this is the first call of all. After the machine was started anew there is nobody left
 // of those who had leases.

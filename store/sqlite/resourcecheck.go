@@ -23,7 +23,7 @@ func checkResource(ctx context.Context, db *sql.DB, statements []resource.Statem
 		return fmt.Errorf("sqlite: %w", err)
 	}
 	defer conn.Close()
-	journal, err := checkJournal(ctx, conn, "")
+	_, journal, err := checkJournal(ctx, conn, "")
 	if err != nil {
 		return fmt.Errorf("sqlite: %w", err)
 	}

@@ -24,12 +24,17 @@ func begin(ctx context.Context, db *sql.DB) (*transaction, error) {
 		return nil, err
 	}
 	t := &transaction{conn: conn}
-	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		t.over = isBusy(err) // after a context's end the driver reports that, also when the transaction has begun
+	if err := t.begin(ctx); err != nil {
 		t.close()
 		return nil, err
 	}
 	return t, nil
+}
+
+func (t *transaction) begin(ctx context.Context) error {
+	_, err := t.conn.ExecContext(ctx, "BEGIN IMMEDIATE")
+	t.over = isBusy(err) // after a context's end the driver reports that, also when the transaction has begun
+	return err
 }
 
 // exec runs a statement and returns how many rows it changed.
@@ -49,9 +54,14 @@ func (t *transaction) commit(ctx context.Context) error {
 	return err
 }
 
-// close rolls back what was not committed and gives the connection back, or closes it if it is not known to be as it should.
+// close rolls back what was not committed and gives the connection back.
 func (t *transaction) close() {
 	defer t.conn.Close()
+	t.rollBack()
+}
+
+// rollBack rolls back what was not committed, and ends the connection if it is not known to be as it should.
+func (t *transaction) rollBack() {
 	if t.over {
 		return
 	}
@@ -59,8 +69,11 @@ func (t *transaction) close() {
 	if err == nil || code(err) == lib.SQLITE_ERROR { // the latter is that there is no transaction
 		return
 	}
-	_ = t.conn.Raw(func(any) error { return driver.ErrBadConn })
+	bad(t.conn)
 }
+
+// bad ends a connection, rather than have somebody else use it.
+func bad(conn *sql.Conn) { _ = conn.Raw(func(any) error { return driver.ErrBadConn }) }
 
 // code is SQLite's primary result code of an error, and 0 if it has none.
 func code(err error) int { return fullCode(err) & 0xff }
