@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"maps"
@@ -335,4 +336,57 @@ func TestG11_WhatHasJustComeStaysForALease(t *testing.T) {
 	s.begin(doRenew)
 	s.renewed(simLease, simLease, view)
 	require.Len(t, s.give, 1)
+}
+
+// TestG11_ALeaseIsServedFromTheQuestionOn: the store may have answered right after it was asked, and its clock may run faster.
+func TestG11_ALeaseIsServedFromTheQuestionOn(t *testing.T) {
+	me := lease.Member{Name: "a", Incarnation: "1"}
+	s := newState(rules{lease: simLease, shards: 1}, me, 0)
+	s.begin(doRenew)
+	const asked = simLease / 8
+	s.renewed(asked, simLease/2, lease.View{Members: []lease.Member{me}})
+	end := asked + simLease - simLease/10
+	require.True(t, s.serves(end-1))
+	require.False(t, s.serves(end))
+}
+
+// TestG11_WhatIsGivenUpIsNotServedAgain, neither while the store is asked to free it, nor when nobody knows whether it has.
+func TestG11_WhatIsGivenUpIsNotServedAgain(t *testing.T) {
+	me, other := lease.Member{Name: "a", Incarnation: "1"}, lease.Member{Name: "b", Incarnation: "1"}
+	s := newState(rules{lease: simLease, shards: 2}, me, 0)
+	view := lease.View{Members: []lease.Member{me, other}, Shards: []lease.Shard{{Number: 0, Owner: "a", Epoch: 7}, {Number: 1, Owner: "a", Epoch: 7}}}
+	now := time.Duration(0)
+	renew := func() {
+		s.begin(doRenew)
+		s.renewed(now, now, view)
+	}
+	for ; now <= simLease; now += simLease / 4 {
+		renew()
+	}
+	require.Len(t, s.give, 1, "one of two, for the other member")
+	given := s.give[0]
+	s.begin(doGive)
+	require.NotContains(t, s.epochs, given.Number, "the store may free it at any moment from now on")
+	s.refused(now, context.DeadlineExceeded, "2")
+	renew()
+	require.NotContains(t, s.epochs, given.Number, "the store may yet free it")
+	require.Equal(t, []lease.Shard{given}, s.give, "it is asked again")
+	require.Contains(t, s.epochs, 1-given.Number)
+}
+
+// TestG11_WhoWasSeenLongAgoIsNotThePredecessor: within a lease nobody else can have owned the shard in between, and after that somebody can.
+func TestG11_WhoWasSeenLongAgoIsNotThePredecessor(t *testing.T) {
+	me, other := lease.Member{Name: "a", Incarnation: "1"}, lease.Member{Name: "b", Incarnation: "1", Address: "b:1"}
+	for after, known := range map[time.Duration]bool{simLease * 8 / 10: true, simLease * 9 / 10: false} {
+		s := newState(rules{lease: simLease, shards: 1}, me, 0)
+		renew := func(now time.Duration, owner string, epoch int64) {
+			s.begin(doRenew)
+			s.renewed(now, now, lease.View{Members: []lease.Member{me, other}, Shards: []lease.Shard{{Number: 0, Owner: owner, Epoch: epoch}}})
+		}
+		renew(0, "b", 5)
+		renew(after, "a", 7)
+		require.Equal(t, map[int]int64{0: 7}, s.epochs)
+		require.Equal(t, known, s.gained[0].from == Owner{Name: "b", Address: "b:1", Epoch: 5}, "after %v: %v", after, s.gained[0].from)
+		require.Equal(t, !known, s.gained[0].from == Owner{})
+	}
 }
