@@ -82,13 +82,14 @@ func (w *Wheel[T]) Advance(now time.Duration, each func(T)) {
 		w.at = max(w.at, last)
 		return
 	}
+	by := time.Duration(last) * w.tick // who is due later comes with the next tick, in whichever spoke it is
 	from := max(w.at+1, last-int64(len(w.spokes))+1) // a wheel that stood still goes round once
 	for tick := from; tick <= last; tick++ {
 		w.at = max(w.at, tick)
 		spoke := &w.spokes[tick%int64(len(w.spokes))]
 		for t := *spoke; t != none; {
 			next := t.Link().next
-			if t.Link().Due <= now {
+			if t.Link().Due <= by {
 				w.Remove(t)
 				each(t)
 			}

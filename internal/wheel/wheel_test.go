@@ -118,6 +118,17 @@ func TestAThingCanBeTakenOutOfTheMiddle(t *testing.T) {
 	}
 }
 
+// TestWhatGoesRoundComesWithItsTickToo has one that is due later than the wheel reaches, and an Advance between two ticks.
+func TestWhatGoesRoundComesWithItsTickToo(t *testing.T) {
+	w := New[*thing](0)
+	far := time.Duration(len(w.spokes)+1) * w.tick
+	x := &thing{link: Link[*thing]{Due: far + 1}}
+	w.Add(x)
+	w.Advance(far+1, func(*thing) { t.Fatal("its tick is the next one") })
+	w.Advance(far+w.tick, func(x *thing) {})
+	require.Zero(t, w.Len())
+}
+
 // TestNothingIsAllocated is what the wheel is for.
 func TestNothingIsAllocated(t *testing.T) {
 	w := New[*thing](time.Second)
