@@ -82,7 +82,7 @@ func (w *Wheel[T]) Advance(now time.Duration, each func(T)) {
 		w.at = max(w.at, last)
 		return
 	}
-	by := time.Duration(last) * w.tick // who is due later comes with the next tick, in whichever spoke it is
+	by := time.Duration(last) * w.tick               // who is due later comes with the next tick, in whichever spoke it is
 	from := max(w.at+1, last-int64(len(w.spokes))+1) // a wheel that stood still goes round once
 	for tick := from; tick <= last; tick++ {
 		w.at = max(w.at, tick)
