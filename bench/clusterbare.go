@@ -19,6 +19,8 @@ const (
 	bareBody   = 24 // bytes of a request, less who it is for
 	bareAnswer = 24
 	bareMost   = 256 // requests in a message, when they go together
+
+	bareWindow = 1 << 20 // bytes that may be under way, as between nodes: without it gRPC pings all the time to find out
 )
 
 // bareServer answers what comes on bare streams: each request by itself, or all of a message together.
@@ -58,7 +60,7 @@ func serveBare(mutual *tls.Config) (*bareServer, error) {
 	}
 	both := mutual.Clone()
 	both.ClientAuth = tls.RequireAndVerifyClientCert
-	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(both)))
+	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(both)), grpc.StaticStreamWindowSize(bareWindow), grpc.StaticConnWindowSize(bareWindow))
 	server.RegisterService(&bareService, nil)
 	go func() { _ = server.Serve(listener) }() // ends with the process
 	return &bareServer{listener.Addr().String()}, nil
@@ -79,7 +81,7 @@ type bareLink struct {
 var errBareLost = errors.New("the bare stream is lost")
 
 func dialBare(peer string, mutual *tls.Config, batched bool) (*bareLink, error) {
-	conn, err := grpc.NewClient(peer, grpc.WithTransportCredentials(credentials.NewTLS(mutual)))
+	conn, err := grpc.NewClient(peer, grpc.WithTransportCredentials(credentials.NewTLS(mutual)), grpc.WithStaticStreamWindowSize(bareWindow), grpc.WithStaticConnWindowSize(bareWindow))
 	if err != nil {
 		return nil, err
 	}

@@ -36,6 +36,7 @@ type BucketWord struct {
 	//	*BucketWord_Estate
 	//	*BucketWord_Wants
 	//	*BucketWord_Slices
+	//	*BucketWord_Asks
 	Of            isBucketWord_Of `protobuf_oneof:"of"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -141,6 +142,15 @@ func (x *BucketWord) GetSlices() *BucketSlices {
 	return nil
 }
 
+func (x *BucketWord) GetAsks() *BucketAsks {
+	if x != nil {
+		if x, ok := x.Of.(*BucketWord_Asks); ok {
+			return x.Asks
+		}
+	}
+	return nil
+}
+
 type isBucketWord_Of interface {
 	isBucketWord_Of()
 }
@@ -173,6 +183,10 @@ type BucketWord_Slices struct {
 	Slices *BucketSlices `protobuf:"bytes,7,opt,name=slices,proto3,oneof"`
 }
 
+type BucketWord_Asks struct {
+	Asks *BucketAsks `protobuf:"bytes,8,opt,name=asks,proto3,oneof"` // answered by BucketTurns
+}
+
 func (*BucketWord_Ask) isBucketWord_Of() {}
 
 func (*BucketWord_Beat) isBucketWord_Of() {}
@@ -186,6 +200,8 @@ func (*BucketWord_Estate) isBucketWord_Of() {}
 func (*BucketWord_Wants) isBucketWord_Of() {}
 
 func (*BucketWord_Slices) isBucketWord_Of() {}
+
+func (*BucketWord_Asks) isBucketWord_Of() {}
 
 // BucketAsk asks the owner of an ID, which travels with the call, for a turn.
 type BucketAsk struct {
@@ -264,6 +280,183 @@ func (x *BucketAsk) GetCosts() map[string]int64 {
 	return nil
 }
 
+// BucketAsks asks the owner of several IDs for turns that are to be had at once.
+type BucketAsks struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Beat          *BucketBeat            `protobuf:"bytes,1,opt,name=beat,proto3" json:"beat,omitempty"`
+	Asks          []*BucketAskFor        `protobuf:"bytes,2,rep,name=asks,proto3" json:"asks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BucketAsks) Reset() {
+	*x = BucketAsks{}
+	mi := &file_bucket_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BucketAsks) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BucketAsks) ProtoMessage() {}
+
+func (x *BucketAsks) ProtoReflect() protoreflect.Message {
+	mi := &file_bucket_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BucketAsks.ProtoReflect.Descriptor instead.
+func (*BucketAsks) Descriptor() ([]byte, []int) {
+	return file_bucket_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *BucketAsks) GetBeat() *BucketBeat {
+	if x != nil {
+		return x.Beat
+	}
+	return nil
+}
+
+func (x *BucketAsks) GetAsks() []*BucketAskFor {
+	if x != nil {
+		return x.Asks
+	}
+	return nil
+}
+
+// BucketAskFor is one of several asks.
+type BucketAskFor struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Nice          int32                  `protobuf:"zigzag32,2,opt,name=nice,proto3" json:"nice,omitempty"`
+	Flow          string                 `protobuf:"bytes,3,opt,name=flow,proto3" json:"flow,omitempty"`
+	Cost          int64                  `protobuf:"varint,4,opt,name=cost,proto3" json:"cost,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BucketAskFor) Reset() {
+	*x = BucketAskFor{}
+	mi := &file_bucket_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BucketAskFor) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BucketAskFor) ProtoMessage() {}
+
+func (x *BucketAskFor) ProtoReflect() protoreflect.Message {
+	mi := &file_bucket_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BucketAskFor.ProtoReflect.Descriptor instead.
+func (*BucketAskFor) Descriptor() ([]byte, []int) {
+	return file_bucket_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *BucketAskFor) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *BucketAskFor) GetNice() int32 {
+	if x != nil {
+		return x.Nice
+	}
+	return 0
+}
+
+func (x *BucketAskFor) GetFlow() string {
+	if x != nil {
+		return x.Flow
+	}
+	return ""
+}
+
+func (x *BucketAskFor) GetCost() int64 {
+	if x != nil {
+		return x.Cost
+	}
+	return 0
+}
+
+// BucketTurns is what an owner says to BucketAsks.
+type BucketTurns struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Beat is that of all turns.
+	Beat *BucketBeat `protobuf:"bytes,1,opt,name=beat,proto3" json:"beat,omitempty"`
+	// Turns are one for each ask, in their order; an empty one is none: who wants it has to ask alone, and to wait.
+	Turns         []*BucketGrant `protobuf:"bytes,2,rep,name=turns,proto3" json:"turns,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BucketTurns) Reset() {
+	*x = BucketTurns{}
+	mi := &file_bucket_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BucketTurns) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BucketTurns) ProtoMessage() {}
+
+func (x *BucketTurns) ProtoReflect() protoreflect.Message {
+	mi := &file_bucket_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BucketTurns.ProtoReflect.Descriptor instead.
+func (*BucketTurns) Descriptor() ([]byte, []int) {
+	return file_bucket_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *BucketTurns) GetBeat() *BucketBeat {
+	if x != nil {
+		return x.Beat
+	}
+	return nil
+}
+
+func (x *BucketTurns) GetTurns() []*BucketGrant {
+	if x != nil {
+		return x.Turns
+	}
+	return nil
+}
+
 // BucketBeat is the clock of who says it. It comes back with grants, which are good for a time from then on.
 type BucketBeat struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -276,7 +469,7 @@ type BucketBeat struct {
 
 func (x *BucketBeat) Reset() {
 	*x = BucketBeat{}
-	mi := &file_bucket_proto_msgTypes[2]
+	mi := &file_bucket_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -288,7 +481,7 @@ func (x *BucketBeat) String() string {
 func (*BucketBeat) ProtoMessage() {}
 
 func (x *BucketBeat) ProtoReflect() protoreflect.Message {
-	mi := &file_bucket_proto_msgTypes[2]
+	mi := &file_bucket_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -301,7 +494,7 @@ func (x *BucketBeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketBeat.ProtoReflect.Descriptor instead.
 func (*BucketBeat) Descriptor() ([]byte, []int) {
-	return file_bucket_proto_rawDescGZIP(), []int{2}
+	return file_bucket_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *BucketBeat) GetLife() uint64 {
@@ -333,7 +526,7 @@ type BucketAnswer struct {
 
 func (x *BucketAnswer) Reset() {
 	*x = BucketAnswer{}
-	mi := &file_bucket_proto_msgTypes[3]
+	mi := &file_bucket_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -345,7 +538,7 @@ func (x *BucketAnswer) String() string {
 func (*BucketAnswer) ProtoMessage() {}
 
 func (x *BucketAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_bucket_proto_msgTypes[3]
+	mi := &file_bucket_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -358,7 +551,7 @@ func (x *BucketAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketAnswer.ProtoReflect.Descriptor instead.
 func (*BucketAnswer) Descriptor() ([]byte, []int) {
-	return file_bucket_proto_rawDescGZIP(), []int{3}
+	return file_bucket_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *BucketAnswer) GetOf() isBucketAnswer_Of {
@@ -432,7 +625,7 @@ type BucketGrant struct {
 
 func (x *BucketGrant) Reset() {
 	*x = BucketGrant{}
-	mi := &file_bucket_proto_msgTypes[4]
+	mi := &file_bucket_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -444,7 +637,7 @@ func (x *BucketGrant) String() string {
 func (*BucketGrant) ProtoMessage() {}
 
 func (x *BucketGrant) ProtoReflect() protoreflect.Message {
-	mi := &file_bucket_proto_msgTypes[4]
+	mi := &file_bucket_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -457,7 +650,7 @@ func (x *BucketGrant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketGrant.ProtoReflect.Descriptor instead.
 func (*BucketGrant) Descriptor() ([]byte, []int) {
-	return file_bucket_proto_rawDescGZIP(), []int{4}
+	return file_bucket_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *BucketGrant) GetBeat() *BucketBeat {
@@ -507,7 +700,7 @@ type BucketFull struct {
 
 func (x *BucketFull) Reset() {
 	*x = BucketFull{}
-	mi := &file_bucket_proto_msgTypes[5]
+	mi := &file_bucket_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -519,7 +712,7 @@ func (x *BucketFull) String() string {
 func (*BucketFull) ProtoMessage() {}
 
 func (x *BucketFull) ProtoReflect() protoreflect.Message {
-	mi := &file_bucket_proto_msgTypes[5]
+	mi := &file_bucket_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -532,7 +725,7 @@ func (x *BucketFull) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketFull.ProtoReflect.Descriptor instead.
 func (*BucketFull) Descriptor() ([]byte, []int) {
-	return file_bucket_proto_rawDescGZIP(), []int{5}
+	return file_bucket_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *BucketFull) GetWaiting() int64 {
@@ -570,7 +763,7 @@ type BucketSettle struct {
 
 func (x *BucketSettle) Reset() {
 	*x = BucketSettle{}
-	mi := &file_bucket_proto_msgTypes[6]
+	mi := &file_bucket_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -582,7 +775,7 @@ func (x *BucketSettle) String() string {
 func (*BucketSettle) ProtoMessage() {}
 
 func (x *BucketSettle) ProtoReflect() protoreflect.Message {
-	mi := &file_bucket_proto_msgTypes[6]
+	mi := &file_bucket_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -595,7 +788,7 @@ func (x *BucketSettle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketSettle.ProtoReflect.Descriptor instead.
 func (*BucketSettle) Descriptor() ([]byte, []int) {
-	return file_bucket_proto_rawDescGZIP(), []int{6}
+	return file_bucket_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *BucketSettle) GetId() string {
@@ -637,7 +830,7 @@ type BucketThrottle struct {
 
 func (x *BucketThrottle) Reset() {
 	*x = BucketThrottle{}
-	mi := &file_bucket_proto_msgTypes[7]
+	mi := &file_bucket_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -649,7 +842,7 @@ func (x *BucketThrottle) String() string {
 func (*BucketThrottle) ProtoMessage() {}
 
 func (x *BucketThrottle) ProtoReflect() protoreflect.Message {
-	mi := &file_bucket_proto_msgTypes[7]
+	mi := &file_bucket_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -662,7 +855,7 @@ func (x *BucketThrottle) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketThrottle.ProtoReflect.Descriptor instead.
 func (*BucketThrottle) Descriptor() ([]byte, []int) {
-	return file_bucket_proto_rawDescGZIP(), []int{7}
+	return file_bucket_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *BucketThrottle) GetId() string {
@@ -683,7 +876,7 @@ var File_bucket_proto protoreflect.FileDescriptor
 
 const file_bucket_proto_rawDesc = "" +
 	"\n" +
-	"\fbucket.proto\x12\x12penstock.bucket.v1\x1a\rlending.proto\"\xb3\x03\n" +
+	"\fbucket.proto\x12\x12penstock.bucket.v1\x1a\rlending.proto\"\xe9\x03\n" +
 	"\n" +
 	"BucketWord\x121\n" +
 	"\x03ask\x18\x01 \x01(\v2\x1d.penstock.bucket.v1.BucketAskH\x00R\x03ask\x124\n" +
@@ -692,7 +885,8 @@ const file_bucket_proto_rawDesc = "" +
 	"\bthrottle\x18\x04 \x01(\v2\".penstock.bucket.v1.BucketThrottleH\x00R\bthrottle\x12=\n" +
 	"\x06estate\x18\x05 \x01(\v2#.penstock.bucket.v1.BucketEstateAskH\x00R\x06estate\x127\n" +
 	"\x05wants\x18\x06 \x01(\v2\x1f.penstock.bucket.v1.BucketWantsH\x00R\x05wants\x12:\n" +
-	"\x06slices\x18\a \x01(\v2 .penstock.bucket.v1.BucketSlicesH\x00R\x06slicesB\x04\n" +
+	"\x06slices\x18\a \x01(\v2 .penstock.bucket.v1.BucketSlicesH\x00R\x06slices\x124\n" +
+	"\x04asks\x18\b \x01(\v2\x1e.penstock.bucket.v1.BucketAsksH\x00R\x04asksB\x04\n" +
 	"\x02ofJ\x04\b\f\x10\x10\"\xfb\x01\n" +
 	"\tBucketAsk\x122\n" +
 	"\x04beat\x18\x01 \x01(\v2\x1e.penstock.bucket.v1.BucketBeatR\x04beat\x12\x12\n" +
@@ -704,6 +898,21 @@ const file_bucket_proto_rawDesc = "" +
 	"CostsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01J\x04\b\x06\x10\n" +
+	"\"|\n" +
+	"\n" +
+	"BucketAsks\x122\n" +
+	"\x04beat\x18\x01 \x01(\v2\x1e.penstock.bucket.v1.BucketBeatR\x04beat\x124\n" +
+	"\x04asks\x18\x02 \x03(\v2 .penstock.bucket.v1.BucketAskForR\x04asksJ\x04\b\x03\x10\n" +
+	"\"`\n" +
+	"\fBucketAskFor\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04nice\x18\x02 \x01(\x11R\x04nice\x12\x12\n" +
+	"\x04flow\x18\x03 \x01(\tR\x04flow\x12\x12\n" +
+	"\x04cost\x18\x04 \x01(\x03R\x04costJ\x04\b\x05\x10\n" +
+	"\"~\n" +
+	"\vBucketTurns\x122\n" +
+	"\x04beat\x18\x01 \x01(\v2\x1e.penstock.bucket.v1.BucketBeatR\x04beat\x125\n" +
+	"\x05turns\x18\x02 \x03(\v2\x1f.penstock.bucket.v1.BucketGrantR\x05turnsJ\x04\b\x03\x10\n" +
 	"\"<\n" +
 	"\n" +
 	"BucketBeat\x12\x12\n" +
@@ -756,42 +965,50 @@ func file_bucket_proto_rawDescGZIP() []byte {
 	return file_bucket_proto_rawDescData
 }
 
-var file_bucket_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_bucket_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_bucket_proto_goTypes = []any{
 	(*BucketWord)(nil),      // 0: penstock.bucket.v1.BucketWord
 	(*BucketAsk)(nil),       // 1: penstock.bucket.v1.BucketAsk
-	(*BucketBeat)(nil),      // 2: penstock.bucket.v1.BucketBeat
-	(*BucketAnswer)(nil),    // 3: penstock.bucket.v1.BucketAnswer
-	(*BucketGrant)(nil),     // 4: penstock.bucket.v1.BucketGrant
-	(*BucketFull)(nil),      // 5: penstock.bucket.v1.BucketFull
-	(*BucketSettle)(nil),    // 6: penstock.bucket.v1.BucketSettle
-	(*BucketThrottle)(nil),  // 7: penstock.bucket.v1.BucketThrottle
-	nil,                     // 8: penstock.bucket.v1.BucketAsk.CostsEntry
-	nil,                     // 9: penstock.bucket.v1.BucketSettle.ActualEntry
-	(*BucketEstateAsk)(nil), // 10: penstock.bucket.v1.BucketEstateAsk
-	(*BucketWants)(nil),     // 11: penstock.bucket.v1.BucketWants
-	(*BucketSlices)(nil),    // 12: penstock.bucket.v1.BucketSlices
+	(*BucketAsks)(nil),      // 2: penstock.bucket.v1.BucketAsks
+	(*BucketAskFor)(nil),    // 3: penstock.bucket.v1.BucketAskFor
+	(*BucketTurns)(nil),     // 4: penstock.bucket.v1.BucketTurns
+	(*BucketBeat)(nil),      // 5: penstock.bucket.v1.BucketBeat
+	(*BucketAnswer)(nil),    // 6: penstock.bucket.v1.BucketAnswer
+	(*BucketGrant)(nil),     // 7: penstock.bucket.v1.BucketGrant
+	(*BucketFull)(nil),      // 8: penstock.bucket.v1.BucketFull
+	(*BucketSettle)(nil),    // 9: penstock.bucket.v1.BucketSettle
+	(*BucketThrottle)(nil),  // 10: penstock.bucket.v1.BucketThrottle
+	nil,                     // 11: penstock.bucket.v1.BucketAsk.CostsEntry
+	nil,                     // 12: penstock.bucket.v1.BucketSettle.ActualEntry
+	(*BucketEstateAsk)(nil), // 13: penstock.bucket.v1.BucketEstateAsk
+	(*BucketWants)(nil),     // 14: penstock.bucket.v1.BucketWants
+	(*BucketSlices)(nil),    // 15: penstock.bucket.v1.BucketSlices
 }
 var file_bucket_proto_depIdxs = []int32{
 	1,  // 0: penstock.bucket.v1.BucketWord.ask:type_name -> penstock.bucket.v1.BucketAsk
-	2,  // 1: penstock.bucket.v1.BucketWord.beat:type_name -> penstock.bucket.v1.BucketBeat
-	6,  // 2: penstock.bucket.v1.BucketWord.settle:type_name -> penstock.bucket.v1.BucketSettle
-	7,  // 3: penstock.bucket.v1.BucketWord.throttle:type_name -> penstock.bucket.v1.BucketThrottle
-	10, // 4: penstock.bucket.v1.BucketWord.estate:type_name -> penstock.bucket.v1.BucketEstateAsk
-	11, // 5: penstock.bucket.v1.BucketWord.wants:type_name -> penstock.bucket.v1.BucketWants
-	12, // 6: penstock.bucket.v1.BucketWord.slices:type_name -> penstock.bucket.v1.BucketSlices
-	2,  // 7: penstock.bucket.v1.BucketAsk.beat:type_name -> penstock.bucket.v1.BucketBeat
-	8,  // 8: penstock.bucket.v1.BucketAsk.costs:type_name -> penstock.bucket.v1.BucketAsk.CostsEntry
-	4,  // 9: penstock.bucket.v1.BucketAnswer.grant:type_name -> penstock.bucket.v1.BucketGrant
-	5,  // 10: penstock.bucket.v1.BucketAnswer.full:type_name -> penstock.bucket.v1.BucketFull
-	2,  // 11: penstock.bucket.v1.BucketGrant.beat:type_name -> penstock.bucket.v1.BucketBeat
-	4,  // 12: penstock.bucket.v1.BucketSettle.grant:type_name -> penstock.bucket.v1.BucketGrant
-	9,  // 13: penstock.bucket.v1.BucketSettle.actual:type_name -> penstock.bucket.v1.BucketSettle.ActualEntry
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	5,  // 1: penstock.bucket.v1.BucketWord.beat:type_name -> penstock.bucket.v1.BucketBeat
+	9,  // 2: penstock.bucket.v1.BucketWord.settle:type_name -> penstock.bucket.v1.BucketSettle
+	10, // 3: penstock.bucket.v1.BucketWord.throttle:type_name -> penstock.bucket.v1.BucketThrottle
+	13, // 4: penstock.bucket.v1.BucketWord.estate:type_name -> penstock.bucket.v1.BucketEstateAsk
+	14, // 5: penstock.bucket.v1.BucketWord.wants:type_name -> penstock.bucket.v1.BucketWants
+	15, // 6: penstock.bucket.v1.BucketWord.slices:type_name -> penstock.bucket.v1.BucketSlices
+	2,  // 7: penstock.bucket.v1.BucketWord.asks:type_name -> penstock.bucket.v1.BucketAsks
+	5,  // 8: penstock.bucket.v1.BucketAsk.beat:type_name -> penstock.bucket.v1.BucketBeat
+	11, // 9: penstock.bucket.v1.BucketAsk.costs:type_name -> penstock.bucket.v1.BucketAsk.CostsEntry
+	5,  // 10: penstock.bucket.v1.BucketAsks.beat:type_name -> penstock.bucket.v1.BucketBeat
+	3,  // 11: penstock.bucket.v1.BucketAsks.asks:type_name -> penstock.bucket.v1.BucketAskFor
+	5,  // 12: penstock.bucket.v1.BucketTurns.beat:type_name -> penstock.bucket.v1.BucketBeat
+	7,  // 13: penstock.bucket.v1.BucketTurns.turns:type_name -> penstock.bucket.v1.BucketGrant
+	7,  // 14: penstock.bucket.v1.BucketAnswer.grant:type_name -> penstock.bucket.v1.BucketGrant
+	8,  // 15: penstock.bucket.v1.BucketAnswer.full:type_name -> penstock.bucket.v1.BucketFull
+	5,  // 16: penstock.bucket.v1.BucketGrant.beat:type_name -> penstock.bucket.v1.BucketBeat
+	7,  // 17: penstock.bucket.v1.BucketSettle.grant:type_name -> penstock.bucket.v1.BucketGrant
+	12, // 18: penstock.bucket.v1.BucketSettle.actual:type_name -> penstock.bucket.v1.BucketSettle.ActualEntry
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_bucket_proto_init() }
@@ -808,8 +1025,9 @@ func file_bucket_proto_init() {
 		(*BucketWord_Estate)(nil),
 		(*BucketWord_Wants)(nil),
 		(*BucketWord_Slices)(nil),
+		(*BucketWord_Asks)(nil),
 	}
-	file_bucket_proto_msgTypes[3].OneofWrappers = []any{
+	file_bucket_proto_msgTypes[6].OneofWrappers = []any{
 		(*BucketAnswer_Grant)(nil),
 		(*BucketAnswer_Full)(nil),
 		(*BucketAnswer_Invalid)(nil),
@@ -820,7 +1038,7 @@ func file_bucket_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_bucket_proto_rawDesc), len(file_bucket_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -22,6 +22,10 @@ func bucketWords() []proto.Message {
 		&BucketAnswer{Of: &BucketAnswer_Grant{Grant: grant}},
 		&BucketAnswer{Of: &BucketAnswer_Full{Full: &BucketFull{Waiting: 1, Limit: "l", RetryAfter: 2}}},
 		&BucketAnswer{Of: &BucketAnswer_Invalid{Invalid: "no"}},
+		&BucketWord{Of: &BucketWord_Asks{Asks: &BucketAsks{
+			Beat: &BucketBeat{Life: 1, Stamp: 2}, Asks: []*BucketAskFor{{Id: "x", Nice: -3, Flow: "f", Cost: 4}, {Id: "y"}},
+		}}},
+		&BucketTurns{Beat: &BucketBeat{Life: 1, Stamp: 2}, Turns: []*BucketGrant{{Epoch: 3, At: 4, Plan: 5, Costs: []int32{6, 7}}, {}}},
 	}
 }
 
@@ -35,6 +39,8 @@ func TestGoldenBytesOfBuckets(t *testing.T) {
 		"0a170a0b09010000000000000010021003180420052a020607",
 		"1207080112016c1802",
 		"1a026e6f",
+		"421e0a0b0901000000000000001002120a0a017810051a0166200412030a0179",
+		"0a0b0901000000000000001002120a1003180420052a0206071200",
 	} {
 		m := bucketWords()[i]
 		got, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
@@ -69,6 +75,7 @@ func TestNumbersOfBucketsAreReserved(t *testing.T) {
 	for m, from := range map[proto.Message][2]protoreflect.FieldNumber{
 		(*BucketWord)(nil): {12, 15}, (*BucketAsk)(nil): {6, 9}, (*BucketBeat)(nil): {3, 9}, (*BucketAnswer)(nil): {4, 9},
 		(*BucketGrant)(nil): {6, 9}, (*BucketFull)(nil): {4, 9}, (*BucketSettle)(nil): {5, 9}, (*BucketThrottle)(nil): {3, 9},
+		(*BucketAsks)(nil): {3, 9}, (*BucketAskFor)(nil): {5, 9}, (*BucketTurns)(nil): {3, 9},
 	} {
 		for n := from[0]; n <= from[1]; n++ {
 			require.True(t, m.ProtoReflect().Descriptor().ReservedRanges().Has(n), "%T %d", m, n)
@@ -85,7 +92,7 @@ func FuzzBucketDecode(f *testing.F) {
 		f.Add(wire[:len(wire)/2])
 	}
 	f.Fuzz(func(t *testing.T, wire []byte) {
-		for _, m := range []proto.Message{new(BucketWord), new(BucketAnswer)} {
+		for _, m := range []proto.Message{new(BucketWord), new(BucketAnswer), new(BucketTurns)} {
 			if proto.Unmarshal(wire, m) != nil {
 				continue
 			}

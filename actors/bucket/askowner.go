@@ -79,6 +79,19 @@ func (b *Bucket) askOwner(ctx context.Context, r *Request) (permit Permit, err e
 			p.desk.miss(e, rules, r.Nice)
 		}
 	}
+	since := f.clock.Now()
+	f.event(ctx, "request asks another node", b.id, 0, nil)
+	if o, ok := p.node.Owner(shard); ok && o.Name != p.node.Name() {
+		f.crowd.Enter()
+		g := p.rideAlong(ctx, o.Name, b.id, r)
+		f.crowd.Leave(1)
+		if permit, ok := b.accept(ctx, g, since); ok {
+			return permit, nil, true
+		}
+		if ctx.Err() != nil {
+			return permit, f.gaveUp(ctx, b.id, since), true
+		}
+	}
 	p.begin(shard)
 	defer p.done(shard)
 	// Without the deadline: an answer that comes after it is to be given back, and not to be dropped on the way.
@@ -89,19 +102,13 @@ func (b *Bucket) askOwner(ctx context.Context, r *Request) (permit Permit, err e
 		defer cancel()
 		defer context.AfterFunc(ctx, cancel)()
 	}
-	since := f.clock.Now()
-	f.event(ctx, "request asks another node", b.id, 0, nil)
 	for {
 		g, err := p.ask(waits, b.id, r)
-		switch {
-		case errors.Is(err, cluster.ErrMine):
+		if errors.Is(err, cluster.ErrMine) {
 			return permit, nil, false
-		case err == nil && ctx.Err() == nil && p.young(g.beat):
-			f.metrics.waited(ctx, outcomeGranted, f.since(since))
-			return Permit{at: f.clock.Now(), away: g}, nil, true
-		case err == nil:
-			g.giveBack()
-			f.event(ctx, "a turn came too late from another node", b.id, f.since(since), nil)
+		}
+		if permit, ok := b.accept(ctx, g, since); ok {
+			return permit, nil, true
 		}
 		if f.cfg.LocalShare > 0 {
 			switch {
@@ -130,6 +137,21 @@ func (b *Bucket) askOwner(ctx context.Context, r *Request) (permit Permit, err e
 		}
 		return permit, err, true
 	}
+}
+
+// accept takes a turn, if there is one and it may still be used; else it is given back.
+func (b *Bucket) accept(ctx context.Context, turn *grant, since time.Time) (permit Permit, ok bool) {
+	f := b.family
+	switch {
+	case turn == nil:
+		return permit, false
+	case ctx.Err() == nil && f.peers.young(turn.beat):
+		f.metrics.waited(ctx, outcomeGranted, f.since(since))
+		return Permit{at: f.clock.Now(), away: turn}, true
+	}
+	turn.giveBack()
+	f.event(ctx, "a turn came too late from another node", b.id, f.since(since), nil)
+	return permit, false
 }
 
 // wasLate reports whether the owner did nothing, because the request was too long on its way.

@@ -21,6 +21,10 @@ type peers struct {
 	ready  chan struct{} // closed once the family has started
 	desk   *desk
 
+	convoys sync.Map // by member
+	seats   sync.Pool
+	longWay longWay
+
 	waits context.Context // ends when nobody may wait for other nodes any more
 	end   context.CancelCauseFunc
 
@@ -48,6 +52,7 @@ type node interface {
 // port is what is used of a [cluster.Port].
 type port interface {
 	Ask(ctx context.Context, a cluster.Ask) ([]byte, error)
+	AskMember(ctx context.Context, member string, body []byte) ([]byte, error)
 	AskOwner(ctx context.Context, o cluster.Owner, body []byte) ([]byte, error)
 	Tell(member string, body []byte) error
 	Members() []string
@@ -93,7 +98,9 @@ func (f *Family) join(open opener) (*peers, error) {
 	p := &peers{
 		family: f, life: rand.Uint64(), ready: make(chan struct{}), parked: make(map[int]map[*entry]struct{}),
 		asking: make(map[int]int), heard: make(map[string]*correspondent), absent: make(map[int]absence),
+		longWay: newLongWay(),
 	}
+	p.seats.New = newSeat
 	p.waits, p.end = context.WithCancelCause(context.Background())
 	p.mu.Lock() // news may be quicker than what is told here
 	defer p.mu.Unlock()
@@ -155,6 +162,11 @@ func (p *peers) members(names []string) {
 	for name := range p.heard {
 		if !slices.Contains(names, name) {
 			delete(p.heard, name)
+		}
+	}
+	for name := range p.convoys.Range {
+		if !slices.Contains(names, name.(string)) {
+			p.convoys.Delete(name) // who is on the way comes back
 		}
 	}
 }

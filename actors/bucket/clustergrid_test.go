@@ -3,6 +3,7 @@ package bucket
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -237,6 +238,19 @@ func (n *gridNode) Ask(ctx context.Context, a cluster.Ask) ([]byte, error) {
 	}
 }
 
+// AskMember asks a node, whatever it owns.
+func (n *gridNode) AskMember(ctx context.Context, member string, body []byte) ([]byte, error) {
+	to, handle, lost := n.reach(member)
+	if to == nil {
+		return nil, cluster.ErrAway
+	}
+	answer, err := n.call(ctx, to, handle, lost, cluster.Ask{Body: body})
+	if err != nil {
+		err = fmt.Errorf("%w: %w", cluster.ErrAway, err)
+	}
+	return answer, err
+}
+
 // call asks a node once.
 func (n *gridNode) call(ctx context.Context, to *gridNode, handle func(letter), lost [2]chan struct{}, a cluster.Ask) ([]byte, error) {
 	c := newGridCall(n.grid)
@@ -246,7 +260,7 @@ func (n *gridNode) call(ctx context.Context, to *gridNode, handle func(letter), 
 	time.AfterFunc(n.grid.delay(), func() {
 		switch _, mine := to.Epoch(to.Shard(a.ID)); {
 		case ended(lost):
-		case !mine:
+		case !mine && a.ID != "":
 			c.Refuse(cluster.ErrMoved)
 		default:
 			handle(letter{inquiry: c, from: n.name, id: a.ID, body: slices.Clone(a.Body)})

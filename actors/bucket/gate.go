@@ -178,6 +178,30 @@ func (g *gate) ask(e *entry, r *rules, req *Request, costs *limit.Costs, c *call
 	return Permit{}, w, queued
 }
 
+// grab lets a request through if it may go at once and the bucket is this node's, and notes its turn. Else nothing has happened.
+func (g *gate) grab(e *entry, r *rules, nice int, costs *limit.Costs, into *turn) answer {
+	now, ok := g.enter(r)
+	if !ok {
+		return gone
+	}
+	defer g.mu.Unlock()
+	s := &g.state
+	if s.rules != r {
+		return stale
+	}
+	s.use(now.Sub(r.epoch))
+	if g.footing(now) != owned {
+		return moved
+	}
+	if _, _, ok := s.pass(now, nice, costs); !ok {
+		return refused
+	}
+	s.passed++
+	into.granted, into.epoch = true, g.tenure.epoch
+	into.permit = Permit{entry: e, rules: s.rules, at: now, costs: *costs}
+	return granted
+}
+
 // undo gives back what a permit took, as if it had never been granted, and lets those who wait have it.
 func (g *gate) undo(p *Permit) {
 	now, ok := g.enter(g.handle.family.rules.Load())

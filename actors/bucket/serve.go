@@ -54,13 +54,16 @@ func (p *peers) hear(l letter) {
 	w, err := readWord(l.body)
 	switch {
 	case err != nil:
-		p.family.logger.LogAttrs(context.Background(), slog.LevelWarn, "what another node said of buckets is not understood",
-			slog.String("from", l.from), slog.Any("err", err))
+		p.misheard(l.from, err)
 		l.Refuse(err)
 	case w.ask != nil:
 		c := p.correspondent(l.from)
 		c.hear(w.ask.beat)
 		p.serve(l, c, &w.ask.request)
+	case w.asks != nil:
+		c := p.correspondent(l.from)
+		c.hear(w.asks.beat)
+		p.turns(l, c, w.asks.list)
 	case w.beat != nil:
 		p.correspondent(l.from).hear(*w.beat)
 	case w.settle != nil:
@@ -74,6 +77,11 @@ func (p *peers) hear(l letter) {
 	case w.lent != nil:
 		p.desk.hearSlices(l.from, w.lent)
 	}
+}
+
+func (p *peers) misheard(from string, err error) {
+	p.family.logger.LogAttrs(context.Background(), slog.LevelWarn, "what another node said of buckets is not understood",
+		slog.String("from", from), slog.Any("err", err))
 }
 
 // serve has a request of another node go at once or join the line.

@@ -42,26 +42,24 @@ func askWire(a *asking) (b []byte, ok bool) {
 		return nil, false
 	}
 	var beatRoom [24]byte
-	inner := make([]byte, 0, shortest+len(a.request.Flow))
-	inner = appendMessage(inner, askBeat, appendBeat(beatRoom[:0], a.beat))
-	if nice := int64(a.request.Nice); nice != 0 {
-		inner = appendNumber(inner, askNice, protowire.EncodeZigZag(int64(int32(nice))))
-	}
-	if a.request.Flow != "" {
-		inner = protowire.AppendString(protowire.AppendTag(inner, askFlow, protowire.BytesType), a.request.Flow)
-	}
-	if a.request.Cost != 0 {
-		inner = appendNumber(inner, askCost, uint64(a.request.Cost))
-	}
+	var room [2 * shortest]byte
+	inner := appendMessage(room[:0], askBeat, appendBeat(beatRoom[:0], a.beat))
+	inner = appendRequest(inner, &a.request, askNice)
 	return appendMessage(make([]byte, 0, len(inner)+8), wordAsk, inner), true
 }
 
 // grantWire is an answer that grants.
 func grantWire(g *grant) []byte {
 	var beatRoom [24]byte
-	var costs [limit.MaxLimits * 5]byte
 	var room [2 * shortest]byte
 	inner := appendMessage(room[:0], grantBeat, appendBeat(beatRoom[:0], g.beat))
+	inner = appendGrant(inner, g)
+	return appendMessage(make([]byte, 0, len(inner)+8), answerGrant, inner)
+}
+
+// appendGrant writes a grant but for its beat.
+func appendGrant(inner []byte, g *grant) []byte {
+	var costs [limit.MaxLimits * 5]byte
 	for i, v := range [...]uint64{uint64(g.epoch), uint64(g.at), g.plan} {
 		if v != 0 {
 			inner = appendNumber(inner, grantEpoch+protowire.Number(i), v)
@@ -74,7 +72,7 @@ func grantWire(g *grant) []byte {
 	if len(packed) > 0 {
 		inner = appendMessage(inner, grantCosts, packed)
 	}
-	return appendMessage(make([]byte, 0, len(inner)+8), answerGrant, inner)
+	return inner
 }
 
 // lastOf is how many limits costs are of.
@@ -106,12 +104,13 @@ func appendMessage(b []byte, n protowire.Number, m []byte) []byte {
 
 // scanner reads the fields of a message that are in their order and of kinds that are known. What else there is makes it fail.
 type scanner struct {
-	rest   []byte
-	n      protowire.Number // of the field that was read last
-	kind   protowire.Type
-	number uint64
-	bytes  []byte
-	failed bool
+	rest    []byte
+	n       protowire.Number // of the field that was read last
+	repeats protowire.Number // the one that may come more than once
+	kind    protowire.Type
+	number  uint64
+	bytes   []byte
+	failed  bool
 }
 
 // next reads a field; false at the end, and if it fails.
@@ -120,7 +119,7 @@ func (s *scanner) next() bool {
 		return false
 	}
 	n, kind, size := protowire.ConsumeTag(s.rest)
-	if size < 0 || n <= s.n {
+	if size < 0 || n < s.n || n == s.n && n != s.repeats {
 		s.failed = true
 		return false
 	}
@@ -214,8 +213,12 @@ func scanGrant(body []byte) (*grant, bool) {
 	if !ok {
 		return nil, false
 	}
+	return scanTurn(inner)
+}
+
+func scanTurn(b []byte) (_ *grant, ok bool) {
 	g := new(grant)
-	s := scanner{rest: inner}
+	s := scanner{rest: b}
 	for s.next() {
 		switch {
 		case s.is(grantBeat, protowire.BytesType):

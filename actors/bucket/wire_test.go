@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/penstock-go/penstock"
 	"github.com/penstock-go/penstock/limit"
 	"github.com/penstock-go/penstock/messages"
 )
@@ -44,6 +45,75 @@ func TestWhatIsWrittenByHandIsWhatTheMessagesSay(t *testing.T) {
 		require.True(t, ok)
 		require.Equal(t, g, read)
 	}
+	for _, a := range []*askings{
+		{beat: beat{1, 2}, list: []askFor{
+			{"ada", Request{}}, {strings.Repeat("i", 512), Request{Nice: -20, Flow: strings.Repeat("f", 512), Cost: math.MaxInt32}}, {"ida", Request{Cost: 2}},
+		}},
+		{list: []askFor{{"ada", Request{Nice: 19}}}}, {},
+	} {
+		m := &messages.BucketAsks{Beat: a.beat.message()}
+		var going []*seat
+		for _, one := range a.list {
+			going = append(going, &seat{id: one.id, request: one.request})
+			m.Asks = append(m.Asks, &messages.BucketAskFor{
+				Id: one.id, Nice: int32(one.request.Nice), Flow: one.request.Flow, Cost: int64(one.request.Cost),
+			})
+		}
+		wire := asksWire(a.beat, going)
+		require.Equal(t, byMessage(t, &messages.BucketWord{Of: &messages.BucketWord_Asks{Asks: m}}), string(wire))
+		read, ok := scanAsks(wire)
+		require.True(t, ok)
+		require.Equal(t, a, read)
+		require.Equal(t, a, askingsOf(t, wire))
+	}
+	of := beat{math.MaxUint64, 3}
+	turns := []*grant{{beat: of, epoch: 4, at: 5, plan: 6, costs: limit.Costs{7}}, nil, {beat: of, epoch: 8}, nil}
+	m := &messages.BucketTurns{Beat: of.message()}
+	for _, g := range turns {
+		one := new(messages.BucketGrant)
+		if g != nil {
+			one = g.message()
+			one.Beat = nil
+		}
+		m.Turns = append(m.Turns, one)
+	}
+	wire := turnsWire(of, turnsFrom(turns))
+	require.Equal(t, byMessage(t, m), string(wire))
+	read, ok := scanTurns(wire, len(turns))
+	require.True(t, ok)
+	require.Equal(t, turns, read)
+	read, err := turnsOf(wire)
+	require.NoError(t, err)
+	require.Equal(t, turns, read)
+	_, err = readTurns(wire, len(turns)+1)
+	require.ErrorIs(t, err, penstock.ErrInvalid)
+	testUnusual(t)
+}
+
+// turnsFrom are turns at their owner.
+func turnsFrom(grants []*grant) (turns []turn) {
+	for _, g := range grants {
+		t := turn{granted: g != nil}
+		if t.granted {
+			t.grant = *g
+		}
+		turns = append(turns, t)
+	}
+	return turns
+}
+
+// askingsOf reads a word by the generated code.
+func askingsOf(t testing.TB, wire []byte) *askings {
+	m := new(messages.BucketWord)
+	require.NoError(t, proto.Unmarshal(wire, m))
+	r := new(reader)
+	require.NotNil(t, m.GetAsks())
+	a := r.askings(m.GetAsks())
+	require.NoError(t, r.err("word"))
+	return a
+}
+
+func testUnusual(t *testing.T) {
 	costs := word{ask: &asking{request: Request{Costs: map[string]int{"tokens": 7}}}}
 	wire, err := costs.wire()
 	require.NoError(t, err)
@@ -63,6 +133,8 @@ func FuzzWire(f *testing.F) {
 	} {
 		f.Add([]byte(byMessage(f, m)))
 	}
+	f.Add(asksWire(beat{1, 2}, []*seat{{id: "ada"}, {id: "ida", request: Request{Nice: 3, Flow: "f", Cost: 4}}}))
+	f.Add(turnsWire(beat{1, 2}, turnsFrom([]*grant{nil, {epoch: 3, at: 4, plan: 5, costs: limit.Costs{1}}})))
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		if a, ok := scanAsk(wire); ok {
 			m := new(messages.BucketWord)
@@ -81,6 +153,17 @@ func FuzzWire(f *testing.F) {
 			require.NotNil(t, m.GetGrant())
 			require.Equal(t, r.grant(m.GetGrant()), g)
 			require.NoError(t, r.err("answer"))
+		}
+		if a, ok := scanAsks(wire); ok {
+			require.Equal(t, askingsOf(t, wire), a)
+		}
+		if turns, ok := scanTurns(wire, 0); ok {
+			read, err := turnsOf(wire)
+			require.NoError(t, err)
+			require.Equal(t, len(read), len(turns))
+			for i := range read {
+				require.Equal(t, read[i], turns[i])
+			}
 		}
 	})
 }

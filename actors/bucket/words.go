@@ -16,6 +16,7 @@ import (
 // word is what a node says to another one: one of these.
 type word struct {
 	ask      *asking
+	asks     *askings
 	beat     *beat
 	settle   *settlement
 	throttle *throttle
@@ -28,6 +29,18 @@ type word struct {
 type asking struct {
 	beat    beat
 	request Request // without its Key
+}
+
+// askings are requests for turns that are to be had at once.
+type askings struct {
+	beat beat
+	list []askFor
+}
+
+// askFor is one of them: its request has no Key and no Costs.
+type askFor struct {
+	id      string
+	request Request
 }
 
 // settlement corrects what a turn was charged.
@@ -177,6 +190,9 @@ func readWord(body []byte) (w word, err error) {
 	if a, ok := scanAsk(body); ok {
 		return word{ask: a}, nil
 	}
+	if a, ok := scanAsks(body); ok {
+		return word{asks: a}, nil
+	}
 	m, r := new(messages.BucketWord), new(reader)
 	if err := proto.Unmarshal(body, m); err != nil {
 		return w, fmt.Errorf("%w word: %w", penstock.ErrInvalid, err)
@@ -187,6 +203,8 @@ func readWord(body []byte) (w word, err error) {
 		w.ask = &asking{beat: r.beat(a.GetBeat()), request: Request{
 			Nice: int(a.GetNice()), Flow: a.GetFlow(), Cost: int(r.within("cost", a.GetCost(), math.MaxInt32)), Costs: r.counts("cost", a.GetCosts()),
 		}}
+	case m.GetAsks() != nil:
+		w.asks = r.askings(m.GetAsks())
 	case m.GetBeat() != nil:
 		b := r.beat(m.GetBeat())
 		w.beat = &b

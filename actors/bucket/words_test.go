@@ -79,6 +79,13 @@ func TestWordsTravel(t *testing.T) {
 	})
 }
 
+func manyAsks(n int) (asks []*messages.BucketAskFor) {
+	for range n {
+		asks = append(asks, &messages.BucketAskFor{Id: "user"})
+	}
+	return asks
+}
+
 func TestBadWordsAreRefused(t *testing.T) {
 	grant := func(g *messages.BucketGrant) *messages.BucketWord {
 		return &messages.BucketWord{Of: &messages.BucketWord_Settle{Settle: &messages.BucketSettle{Grant: g}}}
@@ -92,6 +99,8 @@ func TestBadWordsAreRefused(t *testing.T) {
 		"at is -4":                        grant(&messages.BucketGrant{At: -4}),
 		"cost is -5":                      grant(&messages.BucketGrant{Costs: []int32{-5}}),
 		"there are 9 costs":               grant(&messages.BucketGrant{Costs: make([]int32, 9)}),
+		"cost is -7":                      {Of: &messages.BucketWord_Asks{Asks: &messages.BucketAsks{Asks: []*messages.BucketAskFor{{Cost: -7}}}}},
+		"there are 257 asks":              {Of: &messages.BucketWord_Asks{Asks: &messages.BucketAsks{Asks: manyAsks(257)}}},
 		"rest is -6":                      {Of: &messages.BucketWord_Throttle{Throttle: &messages.BucketThrottle{Rest: -6}}},
 	} {
 		body, err := proto.Marshal(m)
@@ -122,6 +131,7 @@ func FuzzWords(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(body)
 	}
+	f.Add(asksWire(beat{1, 2}, []*seat{{id: "user"}, {id: "user", request: Request{Nice: 99, Cost: 1}}, {id: ""}}))
 	g := newGrid(f, "a", "b")
 	a := g.family(Config{Limits: []limit.Limit{perMinute}}, "a")[0]
 	f.Fuzz(func(t *testing.T, body []byte) {

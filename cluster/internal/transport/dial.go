@@ -29,6 +29,8 @@ func (t *Transport) dialOptions() []grpc.DialOption {
 			MinConnectTimeout: handshake,
 		}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReceive)),
+		grpc.WithStaticStreamWindowSize(window),
+		grpc.WithStaticConnWindowSize(window),
 	}
 }
 

@@ -17,6 +17,7 @@ const (
 	// them together fit. What is a little too long is lost with the connection.
 	writerBatch = 64
 	maxReceive  = 16 << 20
+	window      = 1 << 20  // bytes that may be under way; gRPC would measure the line all the time to find out, with a ping for what comes
 	maxBatch    = 256      // requests, and as many answers
 	maxNumbers  = 1024     // IDs of what is cancelled, and as many of what is settled
 	fullBatch   = 32 << 10 // bytes of requests, and as many of answers; what goes beyond is the last one's

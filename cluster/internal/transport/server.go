@@ -20,6 +20,8 @@ func (t *Transport) serverOptions() []grpc.ServerOption {
 		grpc.Creds(t.credentials()),
 		grpc.ConnectionTimeout(handshake),
 		grpc.MaxRecvMsgSize(maxReceive),
+		grpc.StaticStreamWindowSize(window),
+		grpc.StaticConnWindowSize(window),
 		grpc.MaxConcurrentStreams(16), // a peer needs one
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepAlive, Timeout: handshake}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: keepAlive / 2, PermitWithoutStream: true}),
