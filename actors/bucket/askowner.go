@@ -81,17 +81,37 @@ func (b *Bucket) askOwner(ctx context.Context, r *Request) (permit Permit, err e
 	}
 	since := f.clock.Now()
 	f.event(ctx, "request asks another node", b.id, 0, nil)
-	if o, ok := p.node.Owner(shard); ok && o.Name != p.node.Name() {
-		f.crowd.Enter()
-		g := p.rideAlong(ctx, o.Name, b.id, r)
-		f.crowd.Leave(1)
-		if permit, ok := b.accept(ctx, g, since); ok {
-			return permit, nil, true
-		}
-		if ctx.Err() != nil {
-			return permit, f.gaveUp(ctx, b.id, since), true
-		}
+	f.crowd.Enter()
+	defer f.crowd.Leave(1)
+	if permit, err, done = b.askTogether(ctx, shard, r, since); done {
+		return permit, err, done
 	}
+	return b.askAlone(ctx, shard, r, since)
+}
+
+// askTogether asks the owner for a turn that is to be had at once. done is false if there is none.
+func (b *Bucket) askTogether(ctx context.Context, shard int, r *Request, since time.Time) (permit Permit, err error, done bool) {
+	p := b.family.peers
+	o, ok := p.node.Owner(shard)
+	if !ok || o.Name == p.node.Name() {
+		return permit, nil, false
+	}
+	turn := p.rideAlong(ctx, o.Name, b.id, r)
+	if turn != nil && b.family.cfg.LocalShare > 0 {
+		p.back(shard)
+	}
+	if permit, ok = b.accept(ctx, turn, since); ok {
+		return permit, nil, true
+	}
+	if ctx.Err() != nil {
+		return permit, b.family.gaveUp(ctx, b.id, since), true
+	}
+	return permit, nil, false
+}
+
+// askAlone asks whoever is the owner, and waits for a turn there. done is false if this node is.
+func (b *Bucket) askAlone(ctx context.Context, shard int, r *Request, since time.Time) (permit Permit, err error, done bool) {
+	f, p := b.family, b.family.peers
 	p.begin(shard)
 	defer p.done(shard)
 	// Without the deadline: an answer that comes after it is to be given back, and not to be dropped on the way.
@@ -193,9 +213,8 @@ func (e *invalidError) Error() string { return "its owner says: " + e.text }
 // Unwrap returns [penstock.ErrInvalid].
 func (e *invalidError) Unwrap() error { return penstock.ErrInvalid }
 
-// begin counts in a caller who waits for another node.
+// begin notes a caller who waits for another node, which is told what this one's clock says as long as there is one.
 func (p *peers) begin(shard int) {
-	p.family.crowd.Enter()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.asking[shard]++
@@ -217,7 +236,6 @@ func (p *peers) done(shard int) {
 		delete(p.asking, shard)
 	}
 	p.mu.Unlock()
-	p.family.crowd.Leave(1)
 }
 
 // tick tells every owner that is asked something what this node's clock says.

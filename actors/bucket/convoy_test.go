@@ -148,3 +148,24 @@ func TestAConvoyThatIsNotUnderstood(t *testing.T) {
 		require.Equal(t, 4, used(a))
 	})
 }
+
+// TestG11_AConvoyBringsWordOfItsOwnerToo: who goes alone when it is away does so only after it was away for a second again.
+func TestG11_AConvoyBringsWordOfItsOwnerToo(t *testing.T) {
+	inGrid(t, Config{LocalShare: 0.25, Limits: []limit.Limit{{Events: 1000, Per: time.Minute}}}, func(t *testing.T, g *grid, a, b *Family) {
+		_, err := acquire(b, time.Minute, Request{Cost: 2})
+		require.NoError(t, err)
+		for range 2 {
+			g.cut("a", true)
+			began := time.Now()
+			_, err := acquire(b, time.Minute, Request{Cost: 2})
+			require.NoError(t, err)
+			require.GreaterOrEqual(t, time.Since(began), endures)
+			g.cut("a", false)
+			time.Sleep(100 * time.Millisecond)
+			granted := used(a)
+			_, err = acquire(b, time.Minute, Request{Cost: 2})
+			require.NoError(t, err)
+			require.Equal(t, granted+2, used(a), "it is there again")
+		}
+	})
+}
