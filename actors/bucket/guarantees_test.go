@@ -91,8 +91,8 @@ func TestG3_GivingUpCostsNothing(t *testing.T) {
 			require.True(t, b.TryAcquire(Request{}).Allowed)
 		}
 		var impatient, patient roomtest.Callers
-		for i := range 100 { // they all come first, and give up at every moment until and at their turn
-			ctx := roomtest.Within(t, time.Duration(i+1)*60*time.Millisecond)
+		for i := range 100 { // they all come first, and give up at every moment until right before their turn
+			ctx := roomtest.Within(t, time.Duration(i+1)*60*time.Millisecond-1)
 			impatient.Call(func() error { _, err := b.Acquire(ctx, Request{Nice: -10}); return err })
 		}
 		synctest.Wait()

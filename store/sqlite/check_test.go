@@ -3,10 +3,13 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/penstock-go/penstock"
@@ -117,5 +120,22 @@ func TestOpen(t *testing.T) {
 		require.Equal(t, 2, synchronous, "FULL")
 		require.Equal(t, 5000, busy)
 		require.FileExists(t, path)
+	}
+}
+
+// TestManyOpenANewFileAtOnce, of whom one sets up its log.
+func TestManyOpenANewFileAtOnce(t *testing.T) {
+	for i := range 30 {
+		path := filepath.Join(t.TempDir(), fmt.Sprint(i))
+		var all sync.WaitGroup
+		for range 8 {
+			all.Go(func() {
+				db, err := Open(path)
+				if assert.NoError(t, err) {
+					assert.NoError(t, db.Close())
+				}
+			})
+		}
+		all.Wait()
 	}
 }

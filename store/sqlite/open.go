@@ -1,12 +1,14 @@
 package sqlite
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Open opens a file, making it if there is none, with what a sink wants:
@@ -31,14 +33,20 @@ func Open(path string) (*sql.DB, error) {
 	if abs = filepath.ToSlash(abs); !strings.HasPrefix(abs, "/") {
 		abs = "/" + abs // C:/…
 	}
-	name := url.URL{Scheme: "file", Path: abs, RawQuery: "_busy_timeout=5000&_journal_mode=WAL&_synchronous=FULL&_txlock=immediate"}
+	name := url.URL{Scheme: "file", Path: abs, RawQuery: fmt.Sprintf(
+		"_busy_timeout=%d&_journal_mode=WAL&_synchronous=FULL&_txlock=immediate", busyTimeout.Milliseconds())}
 	db, err := sql.Open("sqlite", name.String())
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: %q: %w", path, err)
 	}
 	db.SetMaxOpenConns(1)
-	if err := db.Ping(); err != nil {
+	// Processes that open a new file at once are in each other's way when they set up the log, and SQLite does not have them wait.
+	ctx, cancel := context.WithTimeout(context.Background(), busyTimeout)
+	defer cancel()
+	if err := patiently(ctx, func() error { return db.PingContext(ctx) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite: %q: %w", path, err), db.Close())
 	}
 	return db, nil
 }
+
+const busyTimeout = 5 * time.Second
