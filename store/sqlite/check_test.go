@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -138,4 +139,18 @@ func TestManyOpenANewFileAtOnce(t *testing.T) {
 		}
 		all.Wait()
 	}
+}
+
+// TestOpenWaitsForWhoWrites a file that has no log yet: SQLite does not.
+func TestOpenWaitsForWhoWrites(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x")
+	writer, err := sql.Open("sqlite", path)
+	require.NoError(t, err)
+	defer writer.Close()
+	writer.SetMaxOpenConns(1)
+	run(t, writer, "CREATE TABLE x (y); BEGIN IMMEDIATE; INSERT INTO x VALUES (1)")
+	time.AfterFunc(100*time.Millisecond, func() { _, _ = writer.Exec("COMMIT") })
+	db, err := Open(path)
+	require.NoError(t, err)
+	require.NoError(t, db.Close())
 }
