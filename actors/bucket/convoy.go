@@ -162,7 +162,7 @@ func (p *peers) turns(l letter, c *correspondent, asks []askFor) {
 	turns := make([]turn, len(asks))
 	for i := range asks {
 		if t := &turns[i]; p.atOnce(&asks[i], t) {
-			t.at, t.plan, t.costs = p.family.clock.Offset(t.permit.at), t.permit.rules.planned, t.permit.costs
+			t.grant = p.grantOf(&t.permit, t.epoch)
 		}
 	}
 	l.ReplyOr(turnsWire(newest, turns), func() {

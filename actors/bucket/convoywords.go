@@ -22,9 +22,7 @@ const (
 	asksList = 2
 
 	forID   = 1
-	forNice = 2
-	forFlow = 3
-	forCost = 4
+	forNice = 2 // flow and cost follow
 
 	turnsBeat = 1
 	turnsList = 2
@@ -45,20 +43,6 @@ func asksWire(at beat, going []*seat) []byte {
 		inner = appendMessage(inner, asksList, one)
 	}
 	return appendMessage(make([]byte, 0, len(inner)+8), wordAsks, inner)
-}
-
-// appendRequest writes niceness, flow and cost of a request, whose fields begin with a number.
-func appendRequest(b []byte, r *Request, first protowire.Number) []byte {
-	if nice := int64(r.Nice); nice != 0 {
-		b = appendNumber(b, first, protowire.EncodeZigZag(int64(int32(nice))))
-	}
-	if r.Flow != "" {
-		b = protowire.AppendString(protowire.AppendTag(b, first+1, protowire.BytesType), r.Flow)
-	}
-	if r.Cost != 0 {
-		b = appendNumber(b, first+2, uint64(r.Cost))
-	}
-	return b
 }
 
 // scanAsks reads a word that asks for several turns, if there is nothing unusual about it.
@@ -95,15 +79,8 @@ func scanAskFor(b []byte) (a askFor, ok bool) {
 		case s.is(forID, protowire.BytesType):
 			a.id = string(s.bytes)
 			s.failed = s.failed || !utf8.Valid(s.bytes)
-		case s.is(forNice, protowire.VarintType):
-			a.request.Nice = int(protowire.DecodeZigZag(s.within(math.MaxUint32)))
-		case s.is(forFlow, protowire.BytesType):
-			a.request.Flow = string(s.bytes)
-			s.failed = s.failed || !utf8.Valid(s.bytes)
-		case s.is(forCost, protowire.VarintType):
-			a.request.Cost = int(s.within(math.MaxInt32))
 		default:
-			s.failed = true
+			s.request(&a.request, forNice)
 		}
 	}
 	return a, !s.failed

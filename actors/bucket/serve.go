@@ -152,17 +152,20 @@ func (p *peers) stand(l letter, w *waiter) {
 
 // grant tells another node that it is its turn. If nobody hears it, it costs nothing.
 func (p *peers) grant(l letter, permit Permit, newest beat) {
-	g := &grant{
-		beat: newest, epoch: permit.entry.Value.epoch(), at: p.family.clock.Offset(permit.at),
-		plan: permit.rules.planned, costs: permit.costs,
-	}
-	body, err := answerWord{grant: g}.wire()
+	g := p.grantOf(&permit, permit.entry.Value.epoch())
+	g.beat = newest
+	body, err := answerWord{grant: &g}.wire()
 	if err != nil {
 		permit.entry.Value.undo(&permit)
 		l.Refuse(err)
 		return
 	}
 	l.ReplyOr(body, func() { permit.entry.Value.undo(&permit) })
+}
+
+// grantOf is a permit as another node is told of it, but for the beat.
+func (p *peers) grantOf(permit *Permit, epoch int64) grant {
+	return grant{epoch: epoch, at: p.family.clock.Offset(permit.at), plan: permit.rules.planned, costs: permit.costs}
 }
 
 // epoch is that under which the bucket grants.

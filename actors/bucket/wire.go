@@ -19,9 +19,7 @@ const (
 	answerGrant = 1
 
 	askBeat = 1
-	askNice = 2
-	askFlow = 3
-	askCost = 4
+	askNice = 2 // flow and cost follow
 
 	grantBeat  = 1
 	grantEpoch = 2
@@ -193,18 +191,40 @@ func scanAsk(body []byte) (*asking, bool) {
 		case s.is(askBeat, protowire.BytesType):
 			a.beat, ok = scanBeat(s.bytes)
 			s.failed = s.failed || !ok
-		case s.is(askNice, protowire.VarintType):
-			a.request.Nice = int(protowire.DecodeZigZag(s.within(math.MaxUint32)))
-		case s.is(askFlow, protowire.BytesType):
-			a.request.Flow = string(s.bytes)
-			s.failed = s.failed || !utf8.Valid(s.bytes)
-		case s.is(askCost, protowire.VarintType):
-			a.request.Cost = int(s.within(math.MaxInt32))
 		default:
-			s.failed = true
+			s.request(&a.request, askNice)
 		}
 	}
 	return a, !s.failed
+}
+
+// request takes a field in that appendRequest has written, and fails if it is another one.
+func (s *scanner) request(r *Request, first protowire.Number) {
+	switch {
+	case s.is(first, protowire.VarintType):
+		r.Nice = int(protowire.DecodeZigZag(s.within(math.MaxUint32)))
+	case s.is(first+1, protowire.BytesType):
+		r.Flow = string(s.bytes)
+		s.failed = s.failed || !utf8.Valid(s.bytes)
+	case s.is(first+2, protowire.VarintType):
+		r.Cost = int(s.within(math.MaxInt32))
+	default:
+		s.failed = true
+	}
+}
+
+// appendRequest writes niceness, flow and cost of a request, whose fields have the first number and those after it.
+func appendRequest(b []byte, r *Request, first protowire.Number) []byte {
+	if nice := int64(r.Nice); nice != 0 {
+		b = appendNumber(b, first, protowire.EncodeZigZag(int64(int32(nice))))
+	}
+	if r.Flow != "" {
+		b = protowire.AppendString(protowire.AppendTag(b, first+1, protowire.BytesType), r.Flow)
+	}
+	if r.Cost != 0 {
+		b = appendNumber(b, first+2, uint64(r.Cost))
+	}
+	return b
 }
 
 // scanGrant reads an answer that grants, if there is nothing unusual about it.

@@ -89,7 +89,7 @@ func (p *Process) Kill() {
 	}
 }
 
-// Signal sends it another signal, such as SIGSTOP.
+// Signal sends it another signal, such as SIGCONT; see Freeze for SIGSTOP.
 func (p *Process) Signal(s syscall.Signal) {
 	p.t.Helper()
 	require.NoError(p.t, p.cmd.Process.Signal(s))

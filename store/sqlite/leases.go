@@ -18,8 +18,7 @@ import (
 type Leases struct {
 	db      *sql.DB
 	sql     leaseStatements
-	schema  string // of the table; empty: main
-	log     bool   // the database has a write-ahead log
+	log     bool // the database has a write-ahead log
 	cluster string
 	clock   leaseClock
 	turn    chan struct{} // holds something while a call is carried out: the others wait for it here, not for SQLite's lock
@@ -64,7 +63,7 @@ func NewLeases(ctx context.Context, db *sql.DB, at store.LeaseTable) (*Leases, e
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: leases: %w", err)
 	}
-	l := &Leases{db: db, sql: newLeaseStatements(table), schema: table.Schema, cluster: cluster, clock: clock, turn: make(chan struct{}, 1)}
+	l := &Leases{db: db, sql: newLeaseStatements(table), cluster: cluster, clock: clock, turn: make(chan struct{}, 1)}
 	err = patiently(ctx, func() error { return create(ctx, db, []string{l.sql.create}) })
 	if err == nil {
 		err = patiently(ctx, func() (err error) {

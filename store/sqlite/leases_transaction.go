@@ -18,6 +18,7 @@ import (
 type leaseStatements struct {
 	create, found, cluster, boot, forget, expire, prune string
 	living, find, join, renew, own, leave, draw         string
+	synchronous                                         string
 }
 
 func newLeaseStatements(table store.Name) leaseStatements {
@@ -42,6 +43,8 @@ func newLeaseStatements(table store.Name) leaseStatements {
 		own:   of("UPDATE %s SET shards = ?" + member),
 		leave: of("UPDATE %s SET ended = 1, shards = '{}', until = ?" + member),
 		draw:  of("UPDATE %s SET epoch = ? WHERE cluster = ? AND name = '' AND incarnation = ''"),
+
+		synchronous: "PRAGMA " + store.Quote(cmp.Or(table.Schema, "main")) + ".synchronous",
 	}
 }
 
@@ -118,17 +121,16 @@ func (l *Leases) hurry(ctx context.Context, conn *sql.Conn) (restore func(), err
 	if !l.log {
 		return func() {}, nil // what is not written to a log is not whole without the disk
 	}
-	pragma := "PRAGMA " + store.Quote(cmp.Or(l.schema, "main")) + ".synchronous"
 	var was int
-	if err := conn.QueryRowContext(ctx, pragma).Scan(&was); err != nil || was <= synchronousNormal {
+	if err := conn.QueryRowContext(ctx, l.sql.synchronous).Scan(&was); err != nil || was <= synchronousNormal {
 		return func() {}, err
 	}
 	restore = func() {
-		if _, err := conn.ExecContext(context.Background(), fmt.Sprint(pragma, " = ", was)); err != nil {
+		if _, err := conn.ExecContext(context.Background(), fmt.Sprint(l.sql.synchronous, " = ", was)); err != nil {
 			bad(conn)
 		}
 	}
-	_, err = conn.ExecContext(ctx, fmt.Sprint(pragma, " = ", synchronousNormal))
+	_, err = conn.ExecContext(ctx, fmt.Sprint(l.sql.synchronous, " = ", synchronousNormal))
 	return restore, err
 }
 
